@@ -1,0 +1,59 @@
+"""What is one notification, and what is it called?
+
+A notification is one event told to one recipient on one channel. Its id is a name-based UUID (RFC 9562, version 5) of
+exactly that, so that a repeat, wherever it comes from, has the same id.
+"""
+
+import uuid
+from datetime import datetime
+from enum import StrEnum
+
+import msgspec
+
+NAMESPACE = uuid.UUID("6f0a3c5e-2f0b-5d38-9a57-3f1d6f3c8a10")
+SEPARATOR = "\x1f"
+
+
+class Channel(StrEnum):
+    SMS = "sms"
+    EMAIL = "email"
+    PUSH = "push"
+
+
+class Lane(StrEnum):
+    URGENT = "urgent"
+    BULK = "bulk"
+
+
+class Notification(msgspec.Struct, frozen=True, kw_only=True):
+    """A record of a lane (``herald.<channel>.<lane>.v1``), ready to be sent as it stands.
+
+    ``address`` is a phone number in E.164, an email address or a device token. ``title`` is an email's subject or a
+    push message's title; an SMS has none. ``replay_of`` names the dead-lettered notification that this one tells again.
+    """
+
+    id: str
+    event_id: str
+    shipment_id: str
+    recipient: str
+    channel: Channel
+    lane: Lane
+    address: str
+    title: str
+    body: str
+    template: str
+    template_version: int
+    locale: str
+    created_at: datetime
+    expires_at: datetime
+    replay_of: str | None = None
+
+
+def notification_id(event_key: str, recipient: str, channel: Channel) -> str:
+    """The same event (as its `StatusEvent.key` has it), recipient and channel always give the same id."""
+    return str(uuid.uuid5(NAMESPACE, SEPARATOR.join((event_key, recipient, channel))))
+
+
+def replay_id(dead_letter_id: str, replay: int) -> str:
+    """The id of the ``replay``-th telling (from 1) of a dead-lettered notification: final statuses never change."""
+    return str(uuid.uuid5(NAMESPACE, SEPARATOR.join((dead_letter_id, "replay", str(replay)))))

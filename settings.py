@@ -1,0 +1,125 @@
+"""Where does each setting come from? The environment, read here once, by nobody else; every name starts ``HERALD_``."""
+
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from pipeline.notifications import Channel
+
+DAY_S = 86_400.0
+
+
+class Role(StrEnum):
+    """One Faust app with a consumer group of its own; deploys, scales and fails by itself."""
+
+    ENRICH = "enrich"
+    SEND_SMS = "send-sms"
+    SEND_EMAIL = "send-email"
+    SEND_PUSH = "send-push"
+    RETRY = "retry"
+    SINK = "sink"
+    API = "api"
+
+    @property
+    def channel(self) -> Channel | None:
+        """The channel that a send role serves."""
+        return Channel(self.value.removeprefix("send-")) if self.value.startswith("send-") else None
+
+
+CommaSeparated = NoDecode
+
+
+class Settings(BaseSettings):
+    """Validated at the start of a process, frozen from then on."""
+
+    model_config = SettingsConfigDict(env_prefix="HERALD_", frozen=True, extra="ignore")
+
+    role: Role = Role.ENRICH
+
+    kafka: str = "127.0.0.1:9092"
+    postgres: str = "postgresql://postgres@127.0.0.1:5432/postgres"
+    redis: str = "redis://127.0.0.1:6379/0"
+
+    partitions: int = Field(default=4, ge=1)
+    replication_factor: int = Field(default=1, ge=1)
+    data_dir: Path = Path(".herald/data")
+    instance_id: str | None = Field(default=None, description="static group membership: the pod's name")
+    session_timeout_s: float = Field(default=10.0, gt=0)
+    commit_interval_s: float = Field(default=0.5, gt=0)
+    start_timeout_s: float = Field(default=60.0, gt=0, description="how long to wait for Kafka, Postgres, Redis")
+    drain_timeout_s: float = Field(default=15.0, gt=0, description="how long work in flight may take to end")
+    stuck_timeout_s: float = Field(default=120.0, gt=0, description="the watchdog's patience")
+
+    window_messages: int = Field(default=4_000, ge=1, description="records in flight in one worker, at most")
+    fetch_messages: int = Field(default=1_000, ge=1, description="records in one fetch, at most")
+
+    batch_messages: int = Field(default=100, ge=1)
+    batch_bytes: int = Field(default=262_144, ge=1)
+    batch_linger_s: float = Field(default=0.02, ge=0)
+    calls_in_flight: int = Field(default=32, ge=1)
+    calls_for_urgent: int = Field(default=8, ge=0, description="of those, kept free of bulk")
+
+    retry_tiers_s: Annotated[tuple[float, ...], CommaSeparated] = (30.0, 120.0, 600.0, 3_600.0, 21_600.0)
+    retry_attempts: int = Field(default=6, ge=1, description="provider calls for one notification, at most")
+    retry_total_s: float = Field(default=DAY_S, gt=0, description="from created to given up, at most")
+    retry_jitter: float = Field(default=0.05, ge=0, lt=1, description="added to a delay, as a part of its tier")
+    unconfirmed: Annotated[dict[Channel, Literal["send-again", "give-up"]], CommaSeparated] = {
+        Channel.SMS: "give-up",
+        Channel.EMAIL: "send-again",
+        Channel.PUSH: "send-again",
+    }
+    subscription_grace_s: float = Field(default=150.0, ge=0, description="how long an event waits for its subscription")
+    expire_after_s: float = Field(default=DAY_S, gt=0, description="a notification older than this is stale news")
+    seen_for_s: float = Field(default=14 * DAY_S, gt=0, description="how long a repeated event is recognised")
+
+    sms_url: str = "http://127.0.0.1:8101/v1/messages"
+    sms_token: SecretStr = SecretStr("")
+    smtp_host: str = "127.0.0.1"
+    smtp_port: int = 1025
+    smtp_user: str = ""
+    smtp_password: SecretStr = SecretStr("")
+    smtp_tls: Literal["none", "starttls", "implicit"] = "none"
+    smtp_sender: str = "Cargo Herald <herald@example.org>"
+    smtp_connections: int = Field(default=8, ge=1)
+    fcm_url: str = "https://fcm.googleapis.com"
+    fcm_credentials: Path | None = Field(default=None, description="a service account's key file")
+    provider_timeout_s: float = Field(default=10.0, gt=0, le=10)
+
+    http_host: str = "127.0.0.1"
+    http_port: int = 8080
+    api_keys: Annotated[tuple[str, ...], CommaSeparated] = Field(default=(), description="SHA-256 of each key, in hex")
+
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["auto", "json", "console"] = "auto"
+
+    @field_validator("retry_tiers_s", "api_keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return [part.strip() for part in value.split(",") if part.strip()] if isinstance(value, str) else value
+
+    @field_validator("unconfirmed", mode="before")
+    @classmethod
+    def _pairs(cls, value: object) -> object:
+        """``sms=give-up,email=send-again``; a channel that is not named keeps its default."""
+        if not isinstance(value, str):
+            return value
+        named = dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
+        return {**cls.model_fields["unconfirmed"].default, **named}
+
+    @field_validator("retry_tiers_s")
+    @classmethod
+    def _ascending(cls, tiers: tuple[float, ...]) -> tuple[float, ...]:
+        if not tiers or tiers[0] <= 0 or list(tiers) != sorted(set(tiers)):
+            raise ValueError("the delays must be above 0 and ascend")
+        if tiers[-1] > DAY_S:
+            raise ValueError("no delay may be above a day")
+        return tiers
+
+    @cached_property
+    def group(self) -> str:
+        """The Faust app's id and consumer group."""
+        return f"herald-{self.role}"

@@ -1,0 +1,51 @@
+"""Every topic by name: what its key is, how many partitions it has, how long it keeps.
+
+Topics that share a key are co-partitioned, so that every lookup is local to a worker: those keyed by shipment feed
+enrich, those keyed by recipient feed send.
+"""
+
+from dataclasses import dataclass, field
+
+from pipeline.notifications import Channel, Lane
+
+STATUS = "cargo.status.v1"
+SUBSCRIPTIONS = "cargo.subscriptions.v1"
+STATUS_AGAIN = "herald.status.v1"
+LEDGER = "herald.ledger.v1"
+OUTCOMES = "herald.outcomes.v1"
+DLQ = "herald.dlq.v1"
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Topic:
+    name: str
+    key: str
+    config: dict[str, str] = field(default_factory=dict)
+
+
+def lane(channel: Channel, lane: Lane) -> str:
+    return f"herald.{channel}.{lane}.v1"
+
+
+def retry(delay_s: float) -> str:
+    """One topic a tier: ``herald.retry.30s.v1``; milliseconds where a tier is no whole number of seconds."""
+    ms = round(delay_s * 1000)
+    return f"herald.retry.{ms // 1000}s.v1" if ms % 1000 == 0 else f"herald.retry.{ms}ms.v1"
+
+
+def all_topics(retry_tiers_s: tuple[float, ...]) -> list[Topic]:
+    """What ``herald topics create`` creates, and what a broker must have before a worker starts."""
+    week = {"retention.ms": str(7 * DAY_MS)}
+    compacted = {"cleanup.policy": "compact"}
+    return [
+        Topic(name=STATUS, key="shipment", config=week),
+        Topic(name=SUBSCRIPTIONS, key="shipment", config=compacted),
+        Topic(name=STATUS_AGAIN, key="shipment", config=week),
+        Topic(name=LEDGER, key="shipment", config=week),
+        *(Topic(name=lane(channel, one), key="recipient", config=week) for channel in Channel for one in Lane),
+        *(Topic(name=retry(tier), key="as its target", config=week) for tier in retry_tiers_s),
+        Topic(name=OUTCOMES, key="notification", config=week),
+        Topic(name=DLQ, key="as its origin", config={"retention.ms": str(30 * DAY_MS)}),
+    ]
