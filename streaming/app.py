@@ -1,0 +1,179 @@
+"""What is a Faust app of ours? Faust's worker, groups, tables and recovery, with our way in and our way out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn, Protocol, cast
+
+import faust
+import structlog
+from faust.app.base import BootStrategy
+
+from observability.faust_worker import Worker
+from observability.metrics import Metrics
+from streaming.broker import BrokerUnavailable, wait_for_topics
+from streaming.codec import IDENTITY
+from streaming.consumer import FetchConsumer, FetchTransport
+from streaming.engine import Engine
+from streaming.producer import Producer
+from streaming.table import ChangelogTable
+from streaming.watchdog import Patience, end_after, end_process, watch
+
+log = structlog.get_logger(__name__)
+
+# After the drain: a last commit, RocksDB closed, the group left.
+LEAVE_S = 15.0
+# Faust ends a consumer that is idle for this long, and it may not come back: the watchdog looks instead.
+NEVER_S = 7 * 86_400.0
+
+
+class Opened(Protocol):
+    """Something that is open while the worker runs: a provider, a pool, an HTTP server."""
+
+    async def start(self) -> None: ...
+
+    async def stop(self) -> None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerPolicy:
+    """How one worker behaves; seconds and records."""
+
+    group: str
+    kafka: str
+    partitions: int
+    replication_factor: int
+    data_dir: Path
+    instance_id: str | None
+    session_timeout_s: float
+    commit_interval_s: float
+    drain_timeout_s: float
+    stuck_timeout_s: float
+    start_timeout_s: float
+    fetch_messages: int
+    topics: tuple[str, ...]
+
+
+class RoleApp(faust.App):
+    """What every role has: a producer, and things that are open while it runs."""
+
+    def __init__(
+        self,
+        policy: WorkerPolicy,
+        metrics: Metrics,
+        *,
+        end: Callable[[str], NoReturn] = end_process,
+        **settings: Any,
+    ) -> None:
+        policy.data_dir.mkdir(parents=True, exist_ok=True)
+        self.policy = policy
+        self.metrics = metrics
+        self.end = end
+        self.records_out = Producer(policy.kafka, on_produced=metrics.produced)
+        self.to_open: list[Opened] = []
+        self._opened: list[Opened] = []
+        super().__init__(
+            policy.group,
+            broker=[f"kafka://{address}" for address in policy.kafka.split(",")],
+            datadir=policy.data_dir,
+            web_enabled=False,
+            # On by default, on every address, and it shows table rows.
+            web_tables_enabled=False,
+            Worker=Worker,
+            **settings,
+        )
+
+    async def on_start(self) -> None:
+        try:
+            await wait_for_topics(self.policy.kafka, self.policy.topics, self.policy.start_timeout_s)
+        except BrokerUnavailable as error:
+            self.end(str(error))
+        self.records_out.start()
+        for one in self.to_open:
+            await one.start()
+            self._opened.append(one)
+        await super().on_start()
+
+    async def on_stop(self) -> None:
+        # Faust waits without a limit for what does not end.
+        limit = end_after(self.policy.drain_timeout_s + LEAVE_S, "could not stop in time")
+        await super().on_stop()
+        while self._opened:
+            await self._opened.pop().stop()
+        await self.records_out.stop()
+        limit.cancel()
+
+
+class WithoutConsumer(BootStrategy):
+    enable_kafka = False
+
+
+class ServiceApp(RoleApp):
+    """A role without a consumer group of Faust's: it only keeps its services open."""
+
+    BootStrategy = WithoutConsumer
+    producer_only = True
+
+
+class ConsumerApp(RoleApp):
+    """A role that consumes: fetches in, watermark commits, tables of its own."""
+
+    def __init__(self, policy: WorkerPolicy, metrics: Metrics, *, end: Callable[[str], NoReturn] = end_process) -> None:
+        self.engine = Engine(drain_timeout_s=policy.drain_timeout_s, end=end)
+        self.patience = Patience(policy.stuck_timeout_s)
+        super().__init__(
+            policy,
+            metrics,
+            end=end,
+            store="rocksdb://",
+            Table=ChangelogTable,
+            topic_partitions=policy.partitions,
+            topic_replication_factor=policy.replication_factor,
+            topic_disable_leader=True,
+            consumer_auto_offset_reset="earliest",
+            consumer_group_instance_id=policy.instance_id,
+            consumer_max_fetch_size=16 << 20,
+            broker_max_poll_records=policy.fetch_messages,
+            broker_max_poll_interval=NEVER_S,
+            broker_session_timeout=policy.session_timeout_s,
+            broker_heartbeat_interval=policy.session_timeout_s / 3,
+            broker_rebalance_timeout=max(60.0, 2 * policy.drain_timeout_s),
+            broker_commit_every=None,
+            broker_commit_interval=policy.commit_interval_s,
+            stream_wait_empty=True,
+            stream_buffer_maxsize=1024,
+        )
+        self.on_rebalance_complete.connect(self._on_rebalance_complete, weak=False)
+
+    @property
+    def fetch_consumer(self) -> FetchConsumer:
+        return cast(FetchConsumer, self.consumer)
+
+    def batched_topic(self, *names: str, window: int) -> faust.TopicT:
+        """Topics that arrive in whole fetches, with at most about ``window`` records in flight between them."""
+        self.engine.in_flight.share_window(names, window)
+        return self.topic(
+            *names,
+            partitions=self.policy.partitions,
+            key_type=bytes,
+            key_serializer="raw",
+            value_serializer=IDENTITY,
+        )
+
+    def consumer_is_ready(self) -> bool:
+        """Partitions are assigned, tables recovered, records may flow."""
+        return self.started and not self.rebalancing and self.tables.actives_ready and self.fetch_consumer.flow_active
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        self.add_future(watch(self, self.patience))
+
+    async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
+        self.metrics.rebalanced()
+        await self.engine.assigned()
+
+    def _new_transport(self) -> FetchTransport:
+        return FetchTransport(self.conf.broker_consumer, self)
+
+    def _new_producer_transport(self) -> FetchTransport:
+        return FetchTransport(self.conf.broker_producer, self)

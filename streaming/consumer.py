@@ -1,0 +1,156 @@
+"""How do records get in? A whole fetch at a time: one Faust message per partition, its value the `Fetch`.
+
+Faust makes an Event of every record and commits by looking for gaps among them, which is slow and, with more than one
+record in flight, wrong. Here a message carries a fetch, the offsets to commit are watermarks (`streaming.inflight`),
+and a partition whose window is full is left in the fetcher instead of blocking the others. Changelog topics keep
+Faust's path record by record: recovery needs it.
+"""
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
+
+from aiokafka.errors import ConsumerStoppedError
+from faust.transport.drivers import aiokafka as driver
+from faust.types.tuples import TP, Message
+
+if TYPE_CHECKING:
+    from streaming.app import ConsumerApp
+
+# While some partitions wait for room, the others are asked in short turns, so that room is noticed soon.
+POLL_S = 1.0
+POLL_WHILE_FULL_S = 0.01
+
+
+class FetchConsumer(driver.Consumer):
+    """Faust's consumer with its drain loop, its choice of offsets and its wait for streams replaced."""
+
+    app: "ConsumerApp"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._expected: dict[TP, int] = {}
+        self._gap_seen_at: dict[TP, int] = {}
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 as Faust names it
+        in_flight = self.app.engine.in_flight
+        active = active_partitions or set()
+        roomy = {tp for tp in active if in_flight.has_room(tp.topic)}
+        if len(roomy) == len(active):
+            return await super()._getmany(active, timeout)
+        if roomy:
+            return await super()._getmany(roomy, POLL_WHILE_FULL_S)
+        in_flight.room.clear()
+        await self.wait_first(in_flight.room.wait(), self.suspend_flow.wait(), timeout=timeout)
+        return {}
+
+    async def _drain_messages(self, fetcher: Any) -> None:
+        consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set
+        try:
+            while not (consumer_stopped() or fetcher_stopped()):
+                fetched, _ = await self._wait_next_records(POLL_S)
+                if not self.flow_active:
+                    await self.perform_seek()
+                elif fetched:
+                    await self._deliver(fetched)
+                else:
+                    await asyncio.sleep(0)
+        except ConsumerStoppedError:
+            if not self.app.should_stop:
+                raise
+
+    async def _deliver(self, fetched: Mapping[TP, Sequence[Any]]) -> None:
+        for tp, records in fetched.items():
+            if not self.flow_active:
+                return
+            if self.app.engine.in_flight.is_batched(tp.topic):
+                await self._deliver_fetch(tp, records)
+            else:
+                for record in records:
+                    await self._hand_over(self._to_message(tp, record))
+                    self._read_offset[tp] = record.offset
+
+    async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
+        expected = self._expected.get(tp, self._committed_offset[tp])
+        if expected is not None and records[0].offset < expected:
+            records = [record for record in records if record.offset >= expected]
+            if not records:
+                return
+        if expected is not None and records[0].offset > expected and self._gap_seen_at.get(tp) != expected:
+            # A rebalance can lose what was queued; what retention or a transaction marker took is gone for good. Only
+            # a second look at the same offset tells them apart.
+            self._gap_seen_at[tp] = expected
+            self.log.warning("offsets of %s jump from %s to %s: reading again", tp, expected, records[0].offset)
+            await self.seek(tp, expected)
+            return
+        last = records[-1]
+        self._expected[tp] = last.offset + 1
+        self._read_offset[tp] = last.offset
+        self.app.metrics.consumed(tp.topic, len(records))
+        fetch = self.app.engine.in_flight.admit(tp, records)
+        await self._hand_over(
+            Message(
+                tp.topic,
+                tp.partition,
+                last.offset,
+                last.timestamp / 1000,
+                last.timestamp_type,
+                None,
+                None,
+                cast(bytes, fetch),
+                None,
+                0,
+                0,
+                tp,
+                generation_id=self.app.consumer_generation_id,
+            )
+        )
+
+    async def _hand_over(self, message: Any) -> None:
+        await self.wait_first(self.callback(message), self.suspend_flow.wait())
+
+    async def perform_seek(self) -> None:
+        await super().perform_seek()
+        self._expected.clear()
+
+    def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
+        return iter(list(self.app.engine.in_flight.watermarks()))
+
+    def _new_offset(self, tp: TP) -> int | None:
+        return self.app.engine.in_flight.watermarks().get(tp)
+
+    def committed(self, tp: TP) -> int | None:
+        """The offset that is known to be committed: what a crash would begin again from."""
+        return self._committed_offset[tp]
+
+    def lag(self) -> dict[TP, int]:
+        """How many records each assigned partition has that this group has not committed."""
+        found = {}
+        for tp in self.assignment():
+            if self.app.engine.in_flight.is_batched(tp.topic):
+                end, committed = self.highwater(tp), self._committed_offset[tp]
+                if end is not None:
+                    found[tp] = max(0, end - (committed or 0))
+        return found
+
+    async def wait_empty(self) -> None:
+        """On a rebalance and on the way out: let work under way end, within a time limit, then commit and forget."""
+        await self.app.engine.drain()
+        await self.commit_and_end_transactions()
+        self.app.engine.reset()
+        self._expected.clear()
+
+    def verify_event_path(self, now: float, tp: TP) -> None:
+        """Faust's check looks for acks per event; `streaming.watchdog` looks at watermarks instead."""
+
+
+class UnusedProducer(driver.Producer):
+    """Faust starts a producer whatever happens; ours is `streaming.producer`. This one would keep its promises too."""
+
+    def _settings_extra(self) -> Mapping[str, Any]:
+        return {"acks": "all", "enable_idempotence": True}
+
+
+class FetchTransport(driver.Transport):
+    Consumer = FetchConsumer
+    Producer = UnusedProducer

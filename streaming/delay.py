@@ -1,0 +1,129 @@
+"""How does a record wait without holding anything up? In a topic of its tier, read by a role that does nothing else.
+
+A partition's head is due first, about: it is paused until then while the others go on. Nothing is returned early; what
+is due goes back to the topic that its header names, is acknowledged there, and only then committed here. What cannot
+be read, or wants to go where nothing may, is a dead letter.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import structlog
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import CommitFailedError, IllegalStateError
+from mode import Service
+
+from observability.metrics import Metrics
+from streaming.producer import Record, RecordSink
+from streaming.watchdog import end_process
+
+log = structlog.get_logger(__name__)
+
+POLL_MS = 200
+AT_ONCE = 1_000
+COMMIT_TIMEOUT_S = 30.0
+
+# When a record is due (ms since the epoch), and what it becomes then.
+Due = tuple[int, Record]
+
+
+class DelayService(Service):
+    """One consumer over every tier. ``read`` tells what a record waits for; it never raises."""
+
+    def __init__(
+        self,
+        *,
+        kafka: str,
+        group: str,
+        instance_id: str | None,
+        topics: Sequence[str],
+        out: RecordSink,
+        read: Callable[[Any], Due],
+        metrics: Metrics,
+        clock_ms: Callable[[], int],
+        end: Callable[[str], NoReturn] = end_process,
+    ) -> None:
+        super().__init__()
+        self._out = out
+        self._read = read
+        self._metrics = metrics
+        self._end = end
+        self._clock_ms = clock_ms
+        self._paused_until: dict[TopicPartition, int] = {}
+        self._topics = topics
+        self._settings = {
+            "bootstrap_servers": kafka,
+            "group_id": group,
+            "group_instance_id": instance_id,
+            "enable_auto_commit": False,
+            "auto_offset_reset": "earliest",
+            "max_partition_fetch_bytes": 4 << 20,
+        }
+
+    async def on_start(self) -> None:
+        self._consumer = AIOKafkaConsumer(*self._topics, **self._settings)
+        await self._consumer.start()
+
+    async def on_stop(self) -> None:
+        await self._consumer.stop()
+
+    @Service.task
+    async def _serve(self) -> None:
+        try:
+            await self._serve_until_stopped()
+        except Exception as error:
+            log.critical("the retry role cannot go on", exc_info=error)
+            self._end(f"{type(error).__name__}: {error}")
+
+    async def _serve_until_stopped(self) -> None:
+        while not self.should_stop:
+            now_ms = self._clock_ms()
+            self._resume(now_ms)
+            polled = await self._consumer.getmany(timeout_ms=self._poll_ms(now_ms), max_records=AT_ONCE)
+            if polled:
+                await self._turn(polled)
+
+    def _poll_ms(self, now_ms: int) -> int:
+        soonest = min(self._paused_until.values(), default=now_ms + POLL_MS)
+        return max(1, min(POLL_MS, soonest - now_ms))
+
+    def _resume(self, now_ms: int) -> None:
+        due = [tp for tp, until in self._paused_until.items() if until <= now_ms]
+        for tp in due:
+            del self._paused_until[tp]
+        # A rebalance undoes pauses by itself, and may have taken the partition away.
+        self._consumer.resume(*(set(due) & self._consumer.assignment()))
+
+    async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
+        now_ms = self._clock_ms()
+        returned: list[Record] = []
+        offsets: dict[TopicPartition, int] = {}
+        for tp, records in polled.items():
+            waits = [self._read(record) for record in records]
+            ready = next((index for index, (due_ms, _) in enumerate(waits) if due_ms > now_ms), len(waits))
+            if ready:
+                returned += [record for _, record in waits[:ready]]
+                offsets[tp] = records[ready - 1].offset + 1
+                self._metrics.consumed(tp.topic, ready)
+            if ready < len(waits):
+                self._wait(tp, records[ready].offset, waits[ready][0])
+        await self._out.send_all(returned)
+        if offsets:
+            await self._commit(offsets)
+
+    def _wait(self, tp: TopicPartition, offset: int, due_ms: int) -> None:
+        try:
+            self._consumer.seek(tp, offset)
+            self._consumer.pause(tp)
+        except IllegalStateError:
+            log.info("partition was taken away", topic=tp.topic, partition=tp.partition)
+        else:
+            self._paused_until[tp] = due_ms
+
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+        try:
+            await asyncio.wait_for(self._consumer.commit(offsets), COMMIT_TIMEOUT_S)
+        except (CommitFailedError, IllegalStateError):
+            # Whoever has the partitions now returns these records again; the attempt in their headers tells repeats.
+            log.warning("commit came too late, records will be returned again", records=len(offsets))

@@ -1,0 +1,151 @@
+"""What does an agent stand on? Fetches in, units of work that a rebalance waits for, and the end of the process.
+
+No exception leaves an agent: what it did not turn into a retry or a dead letter is a bug and ends the process, which is
+safe at any point, for nothing is committed before it is durable.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, NoReturn, cast
+
+import structlog
+from faust import Stream
+from faust.types import StreamT
+
+from streaming.inflight import Fetch, InFlight
+
+log = structlog.get_logger(__name__)
+
+
+Process = Callable[[Sequence[Fetch]], Awaitable[None]]
+
+
+class Drained(Exception):
+    """The partitions are being taken away: no new work may begin."""
+
+
+class Engine:
+    """One per worker, for its event loop only.
+
+    ``end`` is called with a reason when the process cannot go on, and does not return.
+    """
+
+    def __init__(self, *, drain_timeout_s: float, end: Callable[[str], NoReturn]) -> None:
+        self.in_flight = InFlight()
+        self._drain_timeout_s = drain_timeout_s
+        self._end = end
+        self._busy = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._draining = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._on_assigned: list[Callable[[], Awaitable[None]]] = []
+        self._on_revoked: list[Callable[[], None]] = []
+
+    def on_assigned(self, hook: Callable[[], Awaitable[None]]) -> None:
+        """Call the hook once tables are recovered, before any record of a new assignment arrives."""
+        self._on_assigned.append(hook)
+
+    def on_revoked(self, hook: Callable[[], None]) -> None:
+        """Call the hook when the partitions are gone, after work has drained and what is done was committed."""
+        self._on_revoked.append(hook)
+
+    @property
+    def draining(self) -> bool:
+        """Whether the partitions are being taken away: what only waits should stop waiting (raise Drained)."""
+        return self._draining
+
+    async def run(self, stream: StreamT[Any], process: Process) -> None:
+        """The body of an agent: ``process`` every turn, and count its records as finished when it returns."""
+
+        async def and_finish(fetches: Sequence[Fetch]) -> None:
+            await process(fetches)
+            for fetch in fetches:
+                self.in_flight.finish(fetch, len(fetch.records))
+
+        await self.feed(stream, and_finish)
+
+    async def feed(self, stream: StreamT[Any], offer: Process) -> None:
+        """The body of an agent whose records are finished elsewhere. An exception ends the process."""
+        try:
+            async for fetches in self.fetches(stream):
+                with suppress(Drained):
+                    await offer(fetches)
+        except Exception as error:  # noqa: BLE001 Faust would commit the failed event and wait five seconds
+            self.fail(error)
+
+    async def fetches(self, stream: StreamT[Any]) -> AsyncIterator[list[Fetch]]:
+        """All fetches that have arrived since the last turn: one when idle, many together under load.
+
+        The body of the caller's loop is a unit of work.
+        """
+        arrived: list[Fetch] = []
+        some = asyncio.Event()
+
+        async def pump() -> None:
+            async for event in cast(Stream[Any], stream).noack().events():
+                arrived.append(event.value)
+                some.set()
+
+        pumping = self.spawn(pump())
+        try:
+            while True:
+                await some.wait()
+                some.clear()
+                taken, arrived[:] = [fetch for fetch in arrived if fetch.live], []
+                if taken and not self._draining:
+                    with self.work():
+                        yield taken
+        finally:
+            pumping.cancel()
+
+    @contextmanager
+    def work(self) -> Iterator[None]:
+        """A unit of work: begun before a rebalance, it is waited for; during one, it does not begin (Drained)."""
+        if self._draining:
+            raise Drained
+        self._busy += 1
+        self._idle.clear()
+        try:
+            yield
+        finally:
+            self._busy -= 1
+            if not self._busy:
+                self._idle.set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run beside the agent; an exception ends the process."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._on_done)
+        return task
+
+    def _on_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None and not isinstance(error, Drained):
+            self.fail(error)
+
+    def fail(self, error: BaseException) -> NoReturn:
+        log.critical("worker cannot go on", exc_info=error)
+        self._end(f"{type(error).__name__}: {error}")
+
+    async def assigned(self) -> None:
+        """Faust's signal after recovery: records may come again."""
+        for hook in self._on_assigned:
+            await hook()
+        self._draining = False
+
+    async def drain(self) -> None:
+        """Begin no more work; wait for what has begun, but not past the time limit."""
+        self._draining = True
+        try:
+            await asyncio.wait_for(self._idle.wait(), self._drain_timeout_s)
+        except TimeoutError:
+            log.warning("work did not end in time; it will be done again", units=self._busy)
+
+    def reset(self) -> None:
+        """Forget what was in flight: it comes back from the committed offsets."""
+        self.in_flight.clear()
+        for hook in self._on_revoked:
+            hook()

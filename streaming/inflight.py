@@ -1,0 +1,110 @@
+"""How far has this worker got, and how much more may it take in?
+
+Every fetched record is in flight from its arrival until its effects are durable. A partition's watermark is the offset
+after its last fetch in an unbroken row of finished ones: only that is ever committed, so nothing unfinished is
+committed over. Windows count records, not fetches: what a crash can repeat is bounded by them.
+"""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from faust.types.tuples import TP
+
+
+class Fetch:
+    """The records of one partition that arrived together.
+
+    ``records`` are aiokafka ConsumerRecords in offset order. ``live`` turns false when the partition is taken away:
+    what finishes afterwards no longer counts.
+    """
+
+    __slots__ = ("arrived_at", "live", "records", "remaining", "tp")
+
+    def __init__(self, tp: TP, records: Sequence[Any], arrived_at: float) -> None:
+        self.tp = tp
+        self.records = records
+        self.remaining = len(records)
+        self.arrived_at = arrived_at
+        self.live = True
+
+
+class Window:
+    """At most about ``limit`` records of some topics in flight; one fetch may overshoot it."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+
+class InFlight:
+    """The account of what has arrived and what has finished, for one worker; for its event loop only."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._windows: dict[str, Window] = {}
+        self._fetches: dict[TP, deque[Fetch]] = {}
+        self._watermarks: dict[TP, int] = {}
+        self.room = asyncio.Event()
+
+    def share_window(self, topics: Iterable[str], limit: int) -> None:
+        """Let these topics take in ``limit`` records between them."""
+        window = Window(limit)
+        self._windows.update(dict.fromkeys(topics, window))
+
+    def is_batched(self, topic: str) -> bool:
+        """Whether the topic arrives in whole fetches; changelogs do not."""
+        return topic in self._windows
+
+    def has_room(self, topic: str) -> bool:
+        window = self._windows.get(topic)
+        return window is None or window.used < window.limit
+
+    def admit(self, tp: TP, records: Sequence[Any]) -> Fetch:
+        fetch = Fetch(tp, records, self._clock())
+        self._fetches.setdefault(tp, deque()).append(fetch)
+        self._windows[tp.topic].used += len(records)
+        return fetch
+
+    def finish(self, fetch: Fetch, count: int) -> None:
+        """``count`` more records of the fetch have had their effects acknowledged by the broker."""
+        if not fetch.live:
+            return
+        fetch.remaining -= count
+        assert fetch.remaining >= 0, f"{fetch.tp}: more records finished than arrived"
+        self._windows[fetch.tp.topic].used -= count
+        self.room.set()
+        if fetch.remaining:
+            return
+        row = self._fetches[fetch.tp]
+        while row and not row[0].remaining:
+            self._watermarks[fetch.tp] = row.popleft().records[-1].offset + 1
+
+    def watermarks(self) -> dict[TP, int]:
+        """The offset to commit for each partition that has finished anything."""
+        return self._watermarks
+
+    def records(self, topics: Iterable[str] | None = None) -> int:
+        """How many records are in flight, of these topics or in all."""
+        windows = self._windows.values() if topics is None else (self._windows[topic] for topic in topics)
+        return sum({id(window): window.used for window in windows}.values())
+
+    def ages(self) -> dict[TP, float]:
+        """For how many seconds the head of each partition has been in flight."""
+        now = self._clock()
+        return {tp: now - row[0].arrived_at for tp, row in self._fetches.items() if row}
+
+    def clear(self) -> None:
+        """Forget everything: the partitions are gone, and come back from their committed offsets, here or elsewhere."""
+        for row in self._fetches.values():
+            for fetch in row:
+                fetch.live = False
+        self._fetches.clear()
+        self._watermarks.clear()
+        for window in self._windows.values():
+            window.used = 0
+        self.room.set()

@@ -1,0 +1,86 @@
+"""How does a table row become durable? Its changelog record is acknowledged first, then the local store follows.
+
+Faust's own table writes locally at once and sends its changelog without waiting for it. Here the order is turned
+round: RocksDB only ever holds what the changelog holds, rows are written a batch at a time, and a row may be written
+from any task. Assignment, recovery and standby stay Faust's.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, cast
+
+import faust
+from faust.stores.rocksdb import Store
+from rocksdict import WriteBatch
+
+from streaming.engine import Drained
+from streaming.producer import Record, RecordSink
+
+OFFSET_KEY = Store.offset_key
+
+Row = tuple[bytes, bytes | None]
+
+
+class ChangelogTable(faust.Table[bytes, bytes]):
+    """Rows of raw bytes, in one RocksDB store for each partition that is assigned to this worker."""
+
+    def read(self, partition: int, key: bytes) -> bytes | None:
+        """The row as the changelog has it; None if there is none. Does not block on the network."""
+        return cast(bytes | None, self._database(partition).get(key))
+
+    def rows(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
+        """Every row of the partition."""
+        for key, value in self._database(partition).items():
+            if key != OFFSET_KEY:
+                yield key, value
+
+    async def write(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
+        """Put rows (None deletes) and return when the broker has them. Raises ProduceFailed."""
+        if not rows:
+            return
+        topic = self.changelog_topic_name
+        offsets = await producer.send_all([Record(topic, key, value, None, partition) for key, value in rows])
+        batch = WriteBatch(raw_mode=True)
+        for key, value in rows:
+            if value is None:
+                batch.delete(key)
+            else:
+                batch.put(key, value)
+        batch.put(OFFSET_KEY, str(offsets[partition]).encode())
+        self._database(partition).write(batch)
+
+    def forget(self, partition: int, keys: Sequence[bytes]) -> None:
+        """Drop rows from the local store alone, where the changelog's own retention drops them from Kafka."""
+        batch = WriteBatch(raw_mode=True)
+        for key in keys:
+            batch.delete(key)
+        self._database(partition).write(batch)
+
+    def partitions_here(self) -> set[int]:
+        """The partitions of the changelog that are assigned to this worker as active."""
+        topic = self.changelog_topic_name
+        return {tp.partition for tp in self.app.assignor.assigned_actives() if tp.topic == topic}
+
+    def _database(self, partition: int) -> Any:
+        try:
+            return cast(Store, self.data)._dbs[partition]
+        except KeyError:
+            # Opening it here would lock the folder of a partition that is somebody else's now.
+            raise Drained(f"{self.name}-{partition} is not assigned to this worker") from None
+
+
+def table(app: faust.App, name: str, *, help: str, retention_s: float | None = None) -> ChangelogTable:
+    """Define a table of ``app``, before it starts; with a retention its changelog forgets rows that old."""
+    config = {}
+    if retention_s is not None:
+        config = {"cleanup.policy": "compact,delete", "retention.ms": str(int(retention_s * 1000))}
+    defined = ChangelogTable(
+        app,
+        name=name,
+        key_type=bytes,
+        value_type=bytes,
+        partitions=app.conf.topic_partitions,
+        extra_topic_configs=config,
+        help=help,
+    )
+    app.tables.add(defined)
+    return defined
