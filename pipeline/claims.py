@@ -1,0 +1,76 @@
+"""Which records of a partition may a crash have told already? One row says it for the whole partition.
+
+Before a call its records are claimed, after its results are durable they are done; the row is written, and
+acknowledged, at both points. Whoever reads the partition next skips what is done and knows what is in doubt. Offsets
+below what is committed are never read again, so they leave the row.
+
+    row = {"claimed": [[first, last], ...], "done": [[first, last], ...]}     offsets, both ends included
+"""
+
+from collections.abc import Iterable
+
+import msgspec
+
+Ranges = list[tuple[int, int]]
+
+
+class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
+    claimed: Ranges = []
+    done: Ranges = []
+
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(ClaimRow).decode
+
+
+def to_ranges(offsets: Iterable[int]) -> Ranges:
+    """Neighbouring offsets become one range."""
+    ranges: Ranges = []
+    for offset in sorted(offsets):
+        if ranges and ranges[-1][1] == offset - 1:
+            ranges[-1] = (ranges[-1][0], offset)
+        else:
+            ranges.append((offset, offset))
+    return ranges
+
+
+def to_offsets(ranges: Ranges) -> set[int]:
+    return {offset for first, last in ranges for offset in range(first, last + 1)}
+
+
+class PartitionClaims:
+    """The row of one partition, as it changes."""
+
+    def __init__(self, row: bytes | None = None) -> None:
+        recovered = _decode(row) if row else ClaimRow()
+        self.in_doubt = to_offsets(recovered.claimed)
+        self.done_before = to_offsets(recovered.done)
+        self._left_behind = recovered.claimed
+        self._claimed: list[Ranges] = []
+        self._done = [recovered.done]
+
+    def claim(self, offsets: Iterable[int]) -> Ranges:
+        """Take these offsets into a call; give what is returned to `finish`."""
+        ranges = to_ranges(offsets)
+        self._claimed.append(ranges)
+        return ranges
+
+    def finish(self, ranges: Ranges) -> None:
+        self._claimed = [one for one in self._claimed if one is not ranges]
+        self._done.append(ranges)
+
+    def row(self, committed: int) -> bytes:
+        """What is to be written now, without what lies below the committed offset."""
+        self._left_behind = _from(self._left_behind, committed)
+        self._done = [kept for one in self._done if (kept := _from(one, committed))]
+        claimed = [self._left_behind, *self._claimed]
+        return _encode(
+            ClaimRow(
+                claimed=sorted(span for one in claimed for span in one),
+                done=sorted(span for one in self._done for span in one),
+            )
+        )
+
+
+def _from(ranges: Ranges, first: int) -> Ranges:
+    return [(max(low, first), high) for low, high in ranges if high >= first]

@@ -1,0 +1,179 @@
+"""What follows a provider's answer about one notification: an outcome, another attempt, or a dead letter.
+
+    answer        attempts left   then
+    accepted      -               outcome `sent` (no provider here sends receipts)
+    transient     yes             retry
+    transient     no              outcome `temporary-failure` and a dead letter
+    permanent     -               outcome `permanent-failure`
+    unconfirmed   -               policy "give-up": outcome `unconfirmed`
+    unconfirmed   yes             policy "send-again", or a provider that honours the key: retry
+    unconfirmed   no              outcome `unconfirmed` and a dead letter
+
+A notification older than its expiry is stale news: `expired`, unsent.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from pipeline.errors import DeliveryError, PermanentError, Unconfirmed
+from pipeline.notifications import Notification
+from pipeline.outcomes import Outcome, Status
+from pipeline.ports import Accepted, SendResult
+from pipeline.retry import GiveUp, RetryAt, RetryPolicy, decide_retry
+from pipeline.trail import Trail
+
+
+class DeadLetterReason(StrEnum):
+    """Why a record is in the DLQ; the value of the header ``herald-reason``."""
+
+    INVALID_INPUT = "invalid-input"
+    RETRIES_EXHAUSTED = "retries-exhausted"
+    IN_DOUBT = "in-doubt"
+    TEMPLATE = "template"
+    BUG = "bug"
+    REJECTED_BY_STORE = "rejected-by-store"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SendPolicy:
+    """``resend_in_doubt``: the provider honours idempotency keys, or the channel would rather tell twice than not."""
+
+    retry: RetryPolicy
+    provider: str
+    resend_in_doubt: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """Exactly one of ``outcome`` and ``retry``; a dead letter only ever beside an outcome."""
+
+    outcome: Outcome | None = None
+    retry: RetryAt | None = None
+    dead_letter: DeadLetterReason | None = None
+
+
+def judge(
+    result: SendResult, notification: Notification, trail: Trail, *, now_ms: int, policy: SendPolicy, chance: float
+) -> Verdict:
+    """The verdict on one answer; ``trail.attempts`` were made before this one."""
+    if isinstance(result, Accepted):
+        return Verdict(
+            outcome=conclude(
+                notification,
+                Status.SENT,
+                now_ms,
+                attempts=trail.attempts + 1,
+                provider=policy.provider,
+                reference=result.reference,
+            )
+        )
+    return _judge_failure(result, notification, trail, now_ms, policy, chance)
+
+
+def _judge_failure(
+    error: DeliveryError, notification: Notification, trail: Trail, now_ms: int, policy: SendPolicy, chance: float
+) -> Verdict:
+    final = Status.TEMPORARY_FAILURE
+    dead_letter = DeadLetterReason.RETRIES_EXHAUSTED
+    if isinstance(error, PermanentError):
+        return Verdict(
+            outcome=_failed(error, Status.PERMANENT_FAILURE, notification, trail.attempts + 1, now_ms, policy)
+        )
+    if isinstance(error, Unconfirmed):
+        if not policy.resend_in_doubt:
+            return Verdict(outcome=_failed(error, Status.UNCONFIRMED, notification, trail.attempts + 1, now_ms, policy))
+        final, dead_letter = Status.UNCONFIRMED, DeadLetterReason.IN_DOUBT
+    decision = decide_retry(
+        error,
+        attempts=trail.attempts,
+        created_ms=to_ms(notification.created_at),
+        now_ms=now_ms,
+        policy=policy.retry,
+        chance=chance,
+    )
+    if isinstance(decision, GiveUp):
+        outcome = _failed(error, final, notification, decision.attempts, now_ms, policy, decision.why)
+        return Verdict(outcome=outcome, dead_letter=dead_letter)
+    return Verdict(retry=decision)
+
+
+def _failed(
+    error: DeliveryError,
+    status: Status,
+    notification: Notification,
+    attempts: int,
+    now_ms: int,
+    policy: SendPolicy,
+    why: str | None = None,
+) -> Outcome:
+    reason = why or error.problem
+    return conclude(
+        notification,
+        status,
+        now_ms,
+        attempts=attempts,
+        provider=policy.provider,
+        reason=f"{error.code}: {reason}" if error.code else reason,
+    )
+
+
+def before_sending(
+    notification: Notification, trail: Trail, *, claimed: bool, now_ms: int, policy: SendPolicy
+) -> Outcome | None:
+    """The outcome of a notification that must not be sent (any more), or None: send it.
+
+    ``claimed`` says that a worker that is gone had claimed it: whether its call reached the provider is not known.
+    """
+    if claimed and not policy.resend_in_doubt:
+        return conclude(
+            notification,
+            Status.UNCONFIRMED,
+            now_ms,
+            attempts=trail.attempts + 1,
+            provider=policy.provider,
+            reason="the worker ended during the call",
+        )
+    if now_ms > to_ms(notification.expires_at):
+        return conclude(
+            notification, Status.EXPIRED, now_ms, attempts=trail.attempts, reason="stale before it was sent"
+        )
+    return None
+
+
+def conclude(
+    notification: Notification,
+    status: Status,
+    now_ms: int,
+    *,
+    attempts: int,
+    provider: str | None = None,
+    reference: str | None = None,
+    reason: str | None = None,
+) -> Outcome:
+    return Outcome(
+        notification_id=notification.id,
+        event_id=notification.event_id,
+        shipment_id=notification.shipment_id,
+        channel=notification.channel,
+        recipient=notification.recipient,
+        status=status,
+        reason=reason,
+        provider=provider,
+        provider_reference=reference,
+        attempts=attempts,
+        template=notification.template,
+        template_version=notification.template_version,
+        locale=notification.locale,
+        lane=notification.lane,
+        created_at=notification.created_at,
+        finished_at=from_ms(now_ms),
+    )
+
+
+def to_ms(at: datetime) -> int:
+    return round(at.timestamp() * 1000)
+
+
+def from_ms(ms: int) -> datetime:
+    return datetime.fromtimestamp(ms / 1000, UTC)

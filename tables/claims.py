@@ -1,0 +1,79 @@
+"""What is being sent right now? A row for each lane partition (`pipeline.claims`), written before and after each call.
+
+Many calls change the same row at about the same time: one write carries all that changed since the last.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+import faust
+from faust.types.tuples import TP
+
+from pipeline.claims import PartitionClaims, Ranges
+from streaming.engine import Drained
+from streaming.producer import RecordSink
+from streaming.table import ChangelogTable, Row, table
+
+Claimed = list[tuple[PartitionClaims, TP, Ranges]]
+
+
+class Claims:
+    """For one send role. ``committed`` gives the committed offset of a lane partition."""
+
+    def __init__(self, app: faust.App, producer: RecordSink, *, committed: Callable[[TP], int | None]) -> None:
+        self._producer = producer
+        self._committed = committed
+        self._partitions: dict[TP, PartitionClaims] = {}
+        self._dirty: set[TP] = set()
+        self._writing = asyncio.Lock()
+        self._next: asyncio.Task[None] | None = None
+        self.table: ChangelogTable = table(app, "claims", help="what is being sent, by lane and partition")
+
+    def load(self, tps: Iterable[TP]) -> None:
+        """Take over partitions from whoever had them: after recovery, before their records arrive."""
+        self._partitions = {tp: PartitionClaims(self.table.read(tp.partition, _key(tp))) for tp in tps}
+
+    def is_done(self, tp: TP, offset: int) -> bool:
+        """Whether the record's effects were durable before this worker had the partition."""
+        return offset in self._partitions[tp].done_before
+
+    def is_in_doubt(self, tp: TP, offset: int) -> bool:
+        """Whether a worker that is gone had claimed the record."""
+        return offset in self._partitions[tp].in_doubt
+
+    async def claim(self, offsets: dict[TP, list[int]]) -> Claimed:
+        """Returns when a crash can no longer hide that these are being sent. Raises ProduceFailed, Drained."""
+        if not self._partitions.keys() >= offsets.keys():
+            raise Drained("a partition was taken away before its records could be claimed")
+        claimed = [(self._partitions[tp], tp, self._partitions[tp].claim(some)) for tp, some in offsets.items()]
+        await self._write(offsets)
+        return claimed
+
+    async def finish(self, claimed: Claimed) -> None:
+        """Returns when a crash can no longer cause these to be sent again. Raises ProduceFailed, Drained."""
+        for partition, _, ranges in claimed:
+            partition.finish(ranges)
+        await self._write(tp for _, tp, _ in claimed)
+
+    async def _write(self, tps: Iterable[TP]) -> None:
+        self._dirty.update(tps)
+        if self._next is None:
+            self._next = asyncio.get_running_loop().create_task(self._write_dirty())
+        await asyncio.shield(self._next)
+
+    async def _write_dirty(self) -> None:
+        async with self._writing:
+            # What changes from here on is for the next write.
+            self._next = None
+            dirty, self._dirty = self._dirty, set()
+            rows: dict[int, list[Row]] = defaultdict(list)
+            for tp in dirty & self._partitions.keys():
+                rows[tp.partition].append((_key(tp), self._partitions[tp].row(self._committed(tp) or 0)))
+            await asyncio.gather(
+                *(self.table.write(self._producer, partition, some) for partition, some in rows.items())
+            )
+
+
+def _key(tp: TP) -> bytes:
+    return f"{tp.topic}-{tp.partition}".encode()

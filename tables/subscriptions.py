@@ -1,0 +1,22 @@
+"""Who is told about the shipments of this partition? Rows by shipment, as published and checked."""
+
+from collections.abc import Sequence
+
+import faust
+
+from pipeline.subscriptions import Subscription, decode
+from streaming.producer import RecordSink
+from streaming.table import ChangelogTable, Row, table
+
+
+class Subscriptions:
+    def __init__(self, app: faust.App) -> None:
+        self.table: ChangelogTable = table(app, "subscriptions", help="who is told, by shipment")
+
+    def get(self, partition: int, shipment_id: str) -> Subscription | None:
+        row = self.table.read(partition, shipment_id.encode())
+        return None if row is None else decode(row)
+
+    async def put(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
+        """Rows are values of ``cargo.subscriptions.v1`` that decode; None takes a subscription away."""
+        await self.table.write(producer, partition, rows)
