@@ -1,0 +1,179 @@
+"""Status events in; notifications on their lanes, the ledger, waits for a subscription and dead letters out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import msgspec
+import structlog
+from faust.types import StreamT
+
+import topics
+from agents.turn import CONTENT_TYPE, dead_letter, encode, first_seen, ledger_record, outcome_record, source_of
+from observability.metrics import Metrics
+from pipeline import trail as trails
+from pipeline.delivery import DeadLetterReason, conclude, from_ms
+from pipeline.documents import ContentType, decode
+from pipeline.enrich import EnrichPolicy, PassOver, Renderer, SeenRow, Told, Wait, decide, refused
+from pipeline.errors import InvalidInput
+from pipeline.events import StatusEvent
+from pipeline.ledger import Disposition, EventRecord
+from pipeline.notifications import Channel, Lane
+from pipeline.outcomes import Status
+from pipeline.retry import tier_for
+from pipeline.trail import Trail
+from streaming.app import ConsumerApp
+from streaming.inflight import Fetch
+from streaming.producer import Record, RecordSink
+from tables.seen import SeenEvents
+from tables.subscriptions import Subscriptions
+
+log = structlog.get_logger(__name__)
+
+OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
+
+
+@dataclass(slots=True)
+class Turn:
+    """What one turn has come to so far."""
+
+    now_ms: int
+    now: datetime
+    out: list[Record] = field(default_factory=list)
+    seen: dict[int, dict[str, SeenRow]] = field(default_factory=lambda: defaultdict(dict))
+    dispositions: Counter[Disposition] = field(default_factory=Counter)
+    created: Counter[tuple[Channel, Lane]] = field(default_factory=Counter)
+    dead: Counter[str] = field(default_factory=Counter)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Enricher:
+    """The I/O around `pipeline.enrich.decide`, a turn at a time; ``clock_ms`` is wall time."""
+
+    out: RecordSink
+    seen: SeenEvents
+    subscriptions: Subscriptions
+    renderer: Renderer
+    policy: EnrichPolicy
+    tiers_s: tuple[float, ...]
+    metrics: Metrics
+    clock_ms: Callable[[], int]
+
+    async def process(self, fetches: Sequence[Fetch]) -> None:
+        """Returns when everything that the records gave rise to is durable."""
+        now_ms = self.clock_ms()
+        turn = Turn(now_ms, datetime.fromtimestamp(now_ms / 1000, UTC))
+        for fetch in fetches:
+            for record in fetch.records:
+                self._take(record, turn)
+        await self.out.send_all(turn.out)
+        # Only now: a row that is there says that its notifications are durable.
+        for partition, rows in turn.seen.items():
+            await self.seen.put(self.out, partition, rows)
+        self.metrics.events(turn.dispositions)
+        self.metrics.created(turn.created)
+        self.metrics.dead_lettered(turn.dead)
+
+    def _take(self, record: Any, turn: Turn) -> None:
+        try:
+            trail = self._trail(record, turn.now_ms)
+            results = decode(record.value, trails.header(record.headers, CONTENT_TYPE))
+        except InvalidInput as refusal:
+            trail, results = trails.DEFAULTS, [refusal]
+        # Grace counts from the first look: an event that lay in the topic for hours gets its grace all the same.
+        at = first_seen(trail, record.topic, record.partition, record.offset, turn.now_ms)
+        for index, result in enumerate(results):
+            here = at if trail.origin_topic else msgspec.structs.replace(at, origin_index=index)
+            try:
+                if isinstance(result, InvalidInput):
+                    raise result
+                self._one(result, record, here, turn)
+            except InvalidInput as refusal:
+                self._refuse(record, here, turn, DeadLetterReason.INVALID_INPUT, str(refusal))
+            except Exception as bug:
+                log.exception("enrich failed on a record", topic=record.topic, offset=record.offset)
+                self._refuse(record, here, turn, DeadLetterReason.BUG, type(bug).__name__)
+
+    def _trail(self, record: Any, now_ms: int) -> Trail:
+        """Our own headers mean something on our own topic alone: on the public one anybody writes."""
+        return trails.read(record.headers, now_ms) if record.topic == topics.STATUS_AGAIN else trails.DEFAULTS
+
+    def _one(self, event: StatusEvent, record: Any, trail: Trail, turn: Turn) -> None:
+        key = event.shipment_id.encode()
+        if key != record.key:
+            # Its subscription and history are with the partition of its shipment, perhaps another worker's.
+            turn.out.append(Record(topics.STATUS_AGAIN, key, encode(event), [OWN_JSON, *trails.write(trail)]))
+            return
+        partition = record.partition
+        decision = decide(
+            event,
+            source_of(trail),
+            seen=turn.seen[partition].get(event.identity) or self.seen.get(partition, event.identity),
+            subscription=self.subscriptions.get(partition, event.shipment_id),
+            first_seen_ms=trail.first_seen_ms,
+            now=turn.now,
+            renderer=self.renderer,
+            policy=self.policy,
+        )
+        match decision:
+            case Told():
+                self._tell(decision, event, record, trail, turn)
+            case Wait():
+                self._wait(event, trail, turn)
+            case PassOver():
+                self.metrics.duplicates("enrich", 1)
+
+    def _tell(self, told: Told, event: StatusEvent, record: Any, trail: Trail, turn: Turn) -> None:
+        out = [ledger_record(told.record, record.key)]
+        for one in told.notifications:
+            out.append(Record(topics.lane(one.channel, one.lane), one.recipient.encode(), encode(one)))
+            turn.created[one.channel, one.lane] += 1
+        for failed in told.failed:
+            outcome = conclude(
+                failed.notification, Status.TECHNICAL_FAILURE, turn.now_ms, attempts=0, reason=str(failed.error)
+            )
+            out.append(outcome_record(outcome))
+            turn.dead[DeadLetterReason.TEMPLATE] += 1
+            out.append(
+                dead_letter(
+                    record.key, record.value, trail, DeadLetterReason.TEMPLATE, str(failed.error), record.headers
+                )
+            )
+        if told.seen is not None:
+            turn.seen[record.partition][event.identity] = told.seen
+        turn.out.extend(out)
+        turn.dispositions[told.record.disposition] += 1
+
+    def _wait(self, event: StatusEvent, trail: Trail, turn: Turn) -> None:
+        tier_s = tier_for(trail.attempts + 1, 0.0, self.tiers_s)
+        waiting = msgspec.structs.replace(
+            trail,
+            attempts=trail.attempts + 1,
+            due_ms=turn.now_ms + round(tier_s * 1000),
+            target=topics.STATUS_AGAIN,
+        )
+        turn.out.append(
+            Record(
+                topics.retry(tier_s),
+                event.shipment_id.encode(),
+                encode(event),
+                [OWN_JSON, *trails.write(waiting)],
+            )
+        )
+
+    def _refuse(self, record: Any, trail: Trail, turn: Turn, reason: DeadLetterReason, error: str) -> None:
+        entry: EventRecord = refused(error, source_of(trail), from_ms(turn.now_ms))
+        turn.out.append(ledger_record(entry, record.key))
+        turn.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
+        turn.dispositions[entry.disposition] += 1
+        turn.dead[reason] += 1
+
+
+def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:
+    """The agent of ``cargo.status.v1`` and of the events that come again."""
+
+    @app.agent(app.batched_topic(topics.STATUS, topics.STATUS_AGAIN, window=window), name="enrich")
+    async def enrich(stream: StreamT[Any]) -> None:
+        await app.engine.run(stream, enricher.process)

@@ -1,0 +1,313 @@
+"""Notifications in; provider calls; outcomes, retries and dead letters out.
+
+lanes ─► parse ─► queue of its lane ─► batch ─► claim (awaited) ─► provider ─► judge ─► produce (awaited) ─► done
+"""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import msgspec
+import structlog
+from faust.types import StreamT
+from faust.types.tuples import TP
+
+import topics
+from agents.recent import Recent
+from agents.turn import dead_letter, first_seen, outcome_record
+from observability.metrics import Metrics
+from pipeline import trail as trails
+from pipeline.batching import BatchPolicy, Item, LaneQueue
+from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, judge
+from pipeline.errors import InvalidInput, Unconfirmed
+from pipeline.notifications import Channel, Lane, Notification
+from pipeline.outcomes import Outcome, Status
+from pipeline.ports import Provider, SendResult
+from pipeline.trail import Trail
+from streaming.app import ConsumerApp
+from streaming.engine import Engine
+from streaming.inflight import Fetch
+from streaming.producer import Record, RecordSink
+from tables.claims import Claims
+
+log = structlog.get_logger(__name__)
+
+# On top of the provider's own time limit, which gives the better answer.
+GRACE_S = 1.0
+
+decode = msgspec.json.Decoder(Notification).decode
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A notification on its way through this worker; ``record`` keeps its bytes for a retry or a dead letter."""
+
+    notification: Notification
+    trail: Trail
+    record: Any
+    fetch: Fetch
+
+
+Batch = list[Item[Sending]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallPolicy:
+    """``calls`` at once; bulk leaves ``for_urgent`` of them free; a call ends after ``timeout_s``."""
+
+    calls: int
+    for_urgent: int
+    timeout_s: float
+
+
+class Sender:
+    """Takes records of one channel as they come and keeps up to so many calls under way."""
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        out: RecordSink,
+        claims: Claims,
+        provider: Provider,
+        policy: SendPolicy,
+        batches: BatchPolicy,
+        calls: CallPolicy,
+        metrics: Metrics,
+        clock_ms: Callable[[], int],
+        chance: Callable[[], float],
+    ) -> None:
+        self._engine = engine
+        self._out = out
+        self._claims = claims
+        self._provider = provider
+        self._policy = policy
+        self._calls = calls
+        self._metrics = metrics
+        self._clock_ms = clock_ms
+        self._chance = chance
+        self._recent = Recent()
+        # Urgent first: the order in which calls are given out.
+        self._queues: Mapping[Lane, LaneQueue[Sending]] = {
+            Lane.URGENT: LaneQueue(batches),
+            Lane.BULK: LaneQueue(batches),
+        }
+        self._wake = asyncio.Event()
+
+    async def offer(self, lane: Lane, fetches: Sequence[Fetch]) -> None:
+        """Queue what is to be sent; finish at once what was dealt with before, or is no notification."""
+        now_ms, now = self._clock_ms(), time.monotonic()
+        queue = self._queues[lane]
+        for fetch in fetches:
+            refused: list[Record] = []
+            passed = 0
+            for record in fetch.records:
+                if self._claims.is_done(fetch.tp, record.offset):
+                    passed += 1
+                    continue
+                try:
+                    sending = _parse(record, fetch, now_ms)
+                except InvalidInput as refusal:
+                    refused.append(_refuse(record, refusal))
+                    continue
+                if self._recent.is_repeat(sending.notification.id, sending.trail, fetch.tp, record.offset):
+                    self._metrics.duplicates("send", 1)
+                    passed += 1
+                    continue
+                queue.push(Item(record.key, len(record.value), now, sending))
+            if refused:
+                await self._out.send_all(refused)
+                self._metrics.dead_lettered(Counter({DeadLetterReason.INVALID_INPUT: len(refused)}))
+            if passed or refused:
+                self._engine.in_flight.finish(fetch, passed + len(refused))
+        self._wake.set()
+
+    def forget(self) -> None:
+        """The partitions are gone: what waits here comes back from the committed offsets."""
+        for queue in self._queues.values():
+            queue.clear()
+
+    async def start(self) -> None:
+        self._giving_out = self._engine.spawn(self._give_out_calls())
+
+    async def stop(self) -> None:
+        self._giving_out.cancel()
+
+    async def _give_out_calls(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), self._start_calls())
+            except TimeoutError:
+                continue
+            self._wake.clear()
+
+    def _start_calls(self) -> float | None:
+        """Start every call that is due and has room; returns the seconds until the next is due."""
+        soonest: float | None = None
+        for lane, queue in self._queues.items():
+            while self._has_room(lane):
+                due_in = queue.due_in(time.monotonic())
+                if due_in == 0:
+                    if batch := queue.take():
+                        self._engine.spawn(self._deliver(queue, batch))
+                    continue
+                if due_in is not None:
+                    soonest = due_in if soonest is None else min(soonest, due_in)
+                break
+        return soonest
+
+    def _has_room(self, lane: Lane) -> bool:
+        under_way = sum(queue.calls for queue in self._queues.values())
+        return under_way < self._calls.calls - (self._calls.for_urgent if lane is Lane.BULK else 0)
+
+    async def _deliver(self, queue: LaneQueue[Sending], batch: Batch) -> None:
+        with ExitStack() as call:
+            call.callback(self._release, queue, batch)
+            with self._engine.work():
+                sendings = [item.value for item in batch]
+                claimed = await self._claims.claim(_offsets(sendings))
+                verdicts = await self._tell(sendings)
+                # The keys and the call are free as soon as the provider has answered, not when Kafka has.
+                call.close()
+                await self._out.send_all(self._records(verdicts))
+                await self._claims.finish(claimed)
+                for fetch, count in Counter(one.fetch for one in sendings).items():
+                    self._engine.in_flight.finish(fetch, count)
+
+    def _release(self, queue: LaneQueue[Sending], batch: Batch) -> None:
+        queue.release(batch)
+        self._wake.set()
+
+    async def _tell(self, sendings: Sequence[Sending]) -> list[tuple[Sending, Verdict]]:
+        """A verdict for each, in any order; what must not be sent any more is not."""
+        now_ms = self._clock_ms()
+        verdicts: list[tuple[Sending, Verdict]] = []
+        to_send: list[Sending] = []
+        for one in sendings:
+            outcome = before_sending(
+                one.notification,
+                one.trail,
+                claimed=self._claims.is_in_doubt(one.fetch.tp, one.record.offset),
+                now_ms=now_ms,
+                policy=self._policy,
+            )
+            if outcome is None:
+                to_send.append(one)
+            else:
+                verdicts.append((one, Verdict(outcome=outcome)))
+        if to_send:
+            results = await self._call(to_send)
+            now_ms = self._clock_ms()
+            verdicts += [(one, self._judge(one, result, now_ms)) for one, result in zip(to_send, results, strict=True)]
+        return verdicts
+
+    async def _call(self, sendings: Sequence[Sending]) -> Sequence[SendResult]:
+        notifications = [one.notification for one in sendings]
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._calls.timeout_s + GRACE_S):
+                results = await self._provider.send(notifications)
+            if len(results) != len(notifications):
+                raise ValueError(f"{len(results)} results for {len(notifications)} messages")
+        except Exception as bug:
+            log.exception("provider adapter failed", provider=self._provider.name)
+            results = [Unconfirmed(f"the adapter failed: {type(bug).__name__}")] * len(notifications)
+        self._metrics.call(
+            self._provider.channel,
+            self._provider.name,
+            results,
+            sum(len(one.record.value) for one in sendings),
+            time.perf_counter() - started,
+        )
+        return results
+
+    def _judge(self, one: Sending, result: SendResult, now_ms: int) -> Verdict:
+        try:
+            return judge(result, one.notification, one.trail, now_ms=now_ms, policy=self._policy, chance=self._chance())
+        except Exception as bug:
+            log.exception("no verdict", notification_id=one.notification.id)
+            outcome = conclude(
+                one.notification,
+                Status.TECHNICAL_FAILURE,
+                now_ms,
+                attempts=one.trail.attempts + 1,
+                provider=self._provider.name,
+                reason=type(bug).__name__,
+            )
+            return Verdict(outcome=outcome, dead_letter=DeadLetterReason.BUG)
+
+    def _records(self, verdicts: Sequence[tuple[Sending, Verdict]]) -> list[Record]:
+        records: list[Record] = []
+        outcomes: list[Outcome] = []
+        for one, verdict in verdicts:
+            record = one.record
+            at = first_seen(one.trail, record.topic, record.partition, record.offset, record.timestamp)
+            if verdict.outcome is not None:
+                outcomes.append(verdict.outcome)
+                records.append(outcome_record(verdict.outcome))
+                at = msgspec.structs.replace(at, attempts=verdict.outcome.attempts, provider=self._provider.name)
+            if verdict.retry is not None:
+                waiting = msgspec.structs.replace(
+                    at,
+                    attempts=verdict.retry.attempts,
+                    due_ms=verdict.retry.due_ms,
+                    target=record.topic,
+                    provider=self._provider.name,
+                    error=verdict.retry.error,
+                    in_doubt=verdict.retry.in_doubt,
+                )
+                records.append(
+                    Record(topics.retry(verdict.retry.tier_s), record.key, record.value, trails.write(waiting))
+                )
+                self._metrics.retried(one.notification.channel, f"{verdict.retry.tier_s:g}s", 1)
+            if verdict.dead_letter is not None:
+                reason = verdict.outcome.reason if verdict.outcome is not None else None
+                records.append(dead_letter(record.key, record.value, at, verdict.dead_letter, reason or ""))
+                self._metrics.dead_lettered(Counter({verdict.dead_letter: 1}))
+        self._metrics.outcomes(outcomes)
+        return records
+
+
+def _parse(record: Any, fetch: Fetch, now_ms: int) -> Sending:
+    """Raises InvalidInput."""
+    trail = trails.read(record.headers, now_ms)
+    try:
+        return Sending(decode(record.value or b""), trail, record, fetch)
+    except msgspec.DecodeError as error:
+        raise InvalidInput("", f"no notification: {error}") from error
+
+
+def _refuse(record: Any, refusal: InvalidInput) -> Record:
+    at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
+    return dead_letter(record.key, record.value, at, DeadLetterReason.INVALID_INPUT, str(refusal))
+
+
+def _offsets(sendings: Sequence[Sending]) -> dict[TP, list[int]]:
+    offsets: dict[TP, list[int]] = defaultdict(list)
+    for one in sendings:
+        offsets[one.fetch.tp].append(one.record.offset)
+    return offsets
+
+
+def define(app: ConsumerApp, sender: Sender, claims: Claims, channel: Channel, *, window: int) -> None:
+    """An agent for each lane, each with a window of its own: a flood of bulk leaves urgent's empty."""
+
+    async def take_over() -> None:
+        lanes = {topics.lane(channel, lane) for lane in Lane}
+        claims.load(tp for tp in app.fetch_consumer.assignment() if tp.topic in lanes)
+
+    app.engine.on_assigned(take_over)
+    app.engine.on_revoked(sender.forget)
+
+    def agent(lane: Lane) -> None:
+        @app.agent(app.batched_topic(topics.lane(channel, lane), window=window), name=f"send-{lane}")
+        async def send(stream: StreamT[Any]) -> None:
+            await app.engine.feed(stream, partial(sender.offer, lane))
+
+    for lane in Lane:
+        agent(lane)

@@ -1,0 +1,151 @@
+"""Outcomes and the ledger in, Postgres rows and cached statuses out.
+
+Postgres first: what it has not stored is not committed, and while it is away the sink waits and Kafka keeps the rest.
+Redis is told afterwards and may fail.
+"""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import msgspec
+import structlog
+from faust.types import StreamT
+
+import topics
+from agents.turn import dead_letter, first_seen
+from observability.metrics import Metrics
+from pipeline import trail as trails
+from pipeline.delivery import DeadLetterReason, from_ms
+from pipeline.errors import CacheUnavailable, InvalidInput, StorageUnavailable
+from pipeline.ledger import EventRecord
+from pipeline.notifications import Notification
+from pipeline.outcomes import Outcome
+from pipeline.ports import OutcomeStore, StatusStore, StoreResult, Waiting
+from streaming.app import ConsumerApp
+from streaming.engine import Drained
+from streaming.inflight import Fetch
+from streaming.producer import RecordSink
+from streaming.watchdog import Patience
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T", Outcome, EventRecord)
+
+FIRST_WAIT_S = 0.5
+LONGEST_WAIT_S = 10.0
+GIVE_UP_AFTER_S = 3_600.0
+
+outcomes_of = msgspec.json.Decoder(Outcome).decode
+events_of = msgspec.json.Decoder(EventRecord).decode
+notification_of = msgspec.json.Decoder(Notification).decode
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sink:
+    """``draining`` tells that the partitions are being taken away, so that a wait for Postgres ends."""
+
+    store: OutcomeStore
+    cache: StatusStore
+    out: RecordSink
+    patience: Patience
+    draining: Callable[[], bool]
+    metrics: Metrics
+    clock_ms: Callable[[], int]
+
+    async def outcomes(self, fetches: Sequence[Fetch]) -> None:
+        """Returns when every outcome is a row. Raises Drained, StorageUnavailable after an hour."""
+        records, outcomes = await self._decoded(fetches, outcomes_of)
+        await self._stored(records, lambda: self.store.store_outcomes(outcomes))
+        await self._cached(self.cache.put_outcomes(outcomes))
+
+    async def events(self, fetches: Sequence[Fetch]) -> None:
+        """Returns when every line of the ledger is a row. Raises as `outcomes`."""
+        records, events = await self._decoded(fetches, events_of)
+        await self._stored(records, lambda: self.store.store_events(events))
+        await self._cached(self.cache.put_created(events))
+
+    async def waiting(self, fetches: Sequence[Fetch]) -> None:
+        """Notifications that wait for another attempt are worth a line in the cache, and nothing more."""
+        waiting = [one for fetch in fetches for record in fetch.records if (one := self._waiting(record))]
+        await self._cached(self.cache.put_waiting(waiting))
+
+    def _waiting(self, record: Any) -> Waiting | None:
+        try:
+            trail = trails.read(record.headers, self.clock_ms())
+        except InvalidInput:
+            return None  # the retry role makes a dead letter of it
+        if trail.target == topics.STATUS_AGAIN:
+            return None  # an event that waits for its subscription
+        try:
+            notification = notification_of(record.value or b"")
+        except msgspec.DecodeError:
+            return None
+        return Waiting(notification, trail.attempts, from_ms(trail.due_ms), trail.error or None)
+
+    async def _decoded(self, fetches: Sequence[Fetch], decode: Callable[[bytes], T]) -> tuple[list[Any], list[T]]:
+        records: list[Any] = []
+        values: list[T] = []
+        for fetch in fetches:
+            for record in fetch.records:
+                try:
+                    values.append(decode(record.value or b""))
+                    records.append(record)
+                except msgspec.DecodeError as error:
+                    await self._set_aside(record, DeadLetterReason.INVALID_INPUT, str(error))
+        return records, values
+
+    async def _stored(self, records: Sequence[Any], store: Callable[[], Awaitable[StoreResult]]) -> None:
+        if not records:
+            return
+        started = time.perf_counter()
+        result = await self._patiently(store)
+        for rejected in result.rejected:
+            await self._set_aside(records[rejected.index], DeadLetterReason.REJECTED_BY_STORE, rejected.reason)
+        known = len(records) - result.stored - len(result.rejected)
+        self.metrics.stored("postgres", new=result.stored, known=known, seconds=time.perf_counter() - started)
+
+    async def _patiently(self, store: Callable[[], Awaitable[StoreResult]]) -> StoreResult:
+        wait_s, give_up_at = FIRST_WAIT_S, time.monotonic() + GIVE_UP_AFTER_S
+        while True:
+            try:
+                return await store()
+            except StorageUnavailable as error:
+                if self.draining():
+                    raise Drained("the sink was waiting for Postgres") from error
+                if time.monotonic() > give_up_at:
+                    raise
+                log.warning("Postgres cannot store outcomes now, the sink waits", reason=str(error), wait_s=wait_s)
+            # Waiting is not being stuck.
+            self.patience.renew()
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_WAIT_S)
+
+    async def _cached(self, write: Awaitable[None]) -> None:
+        try:
+            await write
+        except CacheUnavailable as error:
+            self.metrics.redis_failed()
+            log.warning("Redis did not take statuses", reason=str(error))
+
+    async def _set_aside(self, record: Any, reason: DeadLetterReason, error: str) -> None:
+        at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
+        await self.out.send_all([dead_letter(record.key, record.value, at, reason, error, record.headers)])
+        self.metrics.dead_lettered(Counter({reason: 1}))
+
+
+def define(app: ConsumerApp, sink: Sink, *, tiers_s: Sequence[float], window: int) -> None:
+    @app.agent(app.batched_topic(topics.OUTCOMES, window=window), name="outcomes")
+    async def outcomes(stream: StreamT[Any]) -> None:
+        await app.engine.run(stream, sink.outcomes)
+
+    @app.agent(app.batched_topic(topics.LEDGER, window=window), name="ledger")
+    async def ledger(stream: StreamT[Any]) -> None:
+        await app.engine.run(stream, sink.events)
+
+    @app.agent(app.batched_topic(*map(topics.retry, tiers_s), window=window), name="waiting")
+    async def waiting(stream: StreamT[Any]) -> None:
+        await app.engine.run(stream, sink.waiting)

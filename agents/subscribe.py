@@ -1,0 +1,60 @@
+"""Subscriptions in; rows of the subscriptions table, and dead letters, out."""
+
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from faust.types import StreamT
+
+import topics
+from agents.turn import dead_letter, first_seen
+from observability.metrics import Metrics
+from pipeline.delivery import DeadLetterReason
+from pipeline.errors import InvalidInput
+from pipeline.subscriptions import decode
+from pipeline.trail import DEFAULTS
+from streaming.app import ConsumerApp
+from streaming.inflight import Fetch
+from streaming.producer import Record, RecordSink
+from streaming.table import Row
+from tables.subscriptions import Subscriptions
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subscriber:
+    out: RecordSink
+    subscriptions: Subscriptions
+    metrics: Metrics
+
+    async def process(self, fetches: Sequence[Fetch]) -> None:
+        """Returns when every row, and every refusal, is durable."""
+        rows: dict[int, list[Row]] = defaultdict(list)
+        refused: list[Record] = []
+        for fetch in fetches:
+            for record in fetch.records:
+                try:
+                    rows[record.partition].append(_row(record.key, record.value))
+                except InvalidInput as refusal:
+                    trail = first_seen(DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
+                    reason = DeadLetterReason.INVALID_INPUT
+                    refused.append(dead_letter(record.key, record.value, trail, reason, str(refusal), record.headers))
+                    self.metrics.dead_lettered(Counter({reason: 1}))
+        await self.out.send_all(refused)
+        for partition, some in rows.items():
+            await self.subscriptions.put(self.out, partition, some)
+
+
+def _row(key: bytes | None, value: bytes | None) -> Row:
+    """Raises InvalidInput: a subscription under another shipment's key would never be found."""
+    if key is None:
+        raise InvalidInput("key", "is missing: a subscription is keyed by its shipment")
+    if value is not None and (subscription := decode(value)) is not None and subscription.shipment_id.encode() != key:
+        raise InvalidInput("shipment_id", "is not the record's key")
+    return key, value
+
+
+def define(app: ConsumerApp, subscriber: Subscriber, *, window: int) -> None:
+    @app.agent(app.batched_topic(topics.SUBSCRIPTIONS, window=window), name="subscribe")
+    async def subscribe(stream: StreamT[Any]) -> None:
+        await app.engine.run(stream, subscriber.process)

@@ -1,0 +1,94 @@
+"""What does one turn of an agent send away? Records for several topics, built alike by every agent."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from pipeline import trail as trails
+from pipeline.delivery import DeadLetterReason
+from pipeline.ledger import EventRecord, Source
+from pipeline.outcomes import Outcome
+from pipeline.trail import Trail
+from streaming.producer import Record
+from topics import DLQ, LEDGER, OUTCOMES
+
+CONTENT_TYPE = "content-type"
+JSON = b"application/json"
+SOURCE = b"/cargo-herald"
+OUTCOME_TYPE = b"org.cargo-herald.notification.outcome.v1"
+EVENT_TYPE = b"org.cargo-herald.event.recorded.v1"
+
+encode = msgspec.json.Encoder().encode
+
+
+def outcome_record(outcome: Outcome) -> Record:
+    """A record of ``herald.outcomes.v1``: JSON, CloudEvents 1.0 in binary mode."""
+    key = outcome.notification_id.encode()
+    return Record(
+        OUTCOMES,
+        key,
+        encode(outcome),
+        _cloud_event(OUTCOME_TYPE, key, outcome.finished_at.isoformat(), outcome.shipment_id),
+    )
+
+
+def ledger_record(record: EventRecord, key: bytes | None) -> Record:
+    """A record of ``herald.ledger.v1``; its CloudEvents id is the event's coordinates."""
+    source = record.source
+    identity = f"{source.topic}/{source.partition}/{source.offset}/{source.index}".encode()
+    subject = record.shipment_id or ""
+    return Record(
+        LEDGER,
+        subject.encode() or key,
+        encode(record),
+        _cloud_event(EVENT_TYPE, identity, record.recorded_at.isoformat(), subject),
+    )
+
+
+def _cloud_event(kind: bytes, identity: bytes, time: str, subject: str) -> list[tuple[str, str | bytes | None]]:
+    return [
+        ("ce_specversion", b"1.0"),
+        ("ce_type", kind),
+        ("ce_source", SOURCE),
+        ("ce_id", identity),
+        ("ce_time", time.encode()),
+        ("ce_subject", subject.encode()),
+        (CONTENT_TYPE, JSON),
+    ]
+
+
+def dead_letter(
+    key: bytes | None,
+    value: bytes | None,
+    trail: Trail,
+    reason: DeadLetterReason,
+    error: str,
+    headers: Sequence[tuple[str, bytes | None]] = (),
+) -> Record:
+    """The original bytes, with their history; of the original headers only the content type is kept."""
+    told = msgspec.structs.replace(trail, reason=reason.value, error=error, due_ms=0, target="")
+    kept = [(name, raw) for name, raw in headers if name.lower() == CONTENT_TYPE and raw and len(raw) <= 256][:1]
+    return Record(DLQ, key, value, [*trails.write(told), *kept])
+
+
+def first_seen(trail: Trail, topic: str, partition: int, offset: int, timestamp_ms: int, index: int = 0) -> Trail:
+    """The trail with its first coordinates: those that it has, or these."""
+    if trail.origin_topic:
+        return trail
+    return msgspec.structs.replace(
+        trail,
+        first_seen_ms=timestamp_ms,
+        origin_topic=topic,
+        origin_partition=partition,
+        origin_offset=offset,
+        origin_index=index,
+    )
+
+
+def source_of(trail: Trail) -> Source:
+    return Source(
+        topic=trail.origin_topic,
+        partition=trail.origin_partition,
+        offset=trail.origin_offset,
+        index=trail.origin_index,
+    )

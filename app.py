@@ -1,0 +1,277 @@
+"""Which Faust app is this process? The one of the role that ``HERALD_ROLE`` names, wired here and nowhere else.
+
+``faust -A app worker`` runs it, and so does ``herald worker``.
+"""
+
+import random
+import socket
+import time
+from collections.abc import Callable, Sequence
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+
+import templates
+import topics
+from agents import delay, enrich, send, sink, subscribe
+from observability import logging
+from observability.metrics import Metrics
+from pipeline.batching import BatchPolicy
+from pipeline.delivery import SendPolicy
+from pipeline.enrich import EnrichPolicy
+from pipeline.notifications import Channel
+from pipeline.ports import Provider
+from pipeline.rendering import Renderer
+from pipeline.retry import RetryPolicy
+from providers.email.smtp import SmtpEmail
+from providers.push.fcm import FcmPush
+from providers.push.service_account import ServiceAccount
+from providers.sms.batch_http import BatchHttpSms
+from settings import Role, Settings
+from storage.postgres import PostgresOutcomes, PostgresStatuses
+from storage.reader import StatusReader
+from storage.redis import StatusCache
+from streaming.app import ConsumerApp, RoleApp, ServiceApp, WorkerPolicy
+from streaming.delay import DelayService
+from tables.claims import Claims
+from tables.seen import SeenEvents
+from tables.subscriptions import Subscriptions
+from web.health import Problem
+from web.server import HttpServer, add_status_api, operations_app
+
+POSTGRES_TIMEOUT_S = 10.0
+REDIS_TIMEOUT_S = 2.0
+REQUEST_TIMEOUT_S = 10.0
+STATUS_TTL_S = 7 * 86_400.0
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def create_app(settings: Settings) -> RoleApp:
+    """The app of one role, with nothing opened yet."""
+    logging.configure(
+        settings.log_level, settings.log_format, settings.role, settings.instance_id or socket.gethostname()
+    )
+    registry = CollectorRegistry()
+    metrics = Metrics(registry)
+    app = BUILDERS[settings.role](settings, metrics)
+    serve(app, settings, registry)
+    return app
+
+
+def serve(app: RoleApp, settings: Settings, registry: CollectorRegistry) -> None:
+    http = operations_app(health_of=RoleHealth(app), registry=registry, request_timeout_s=REQUEST_TIMEOUT_S)
+    if settings.role is Role.API:
+        _add_api(http, app, settings)
+    app.to_open.append(HttpServer(http, host=settings.http_host, port=settings.http_port))
+
+
+def _add_api(http: web.Application, app: RoleApp, settings: Settings) -> None:
+    postgres = PostgresStatuses(settings.postgres, timeout_s=POSTGRES_TIMEOUT_S, pool_size=8)
+    cache = StatusCache(settings.redis, timeout_s=REDIS_TIMEOUT_S, ttl_s=STATUS_TTL_S)
+    app.to_open += [postgres, cache]
+    add_status_api(http, statuses=StatusReader(cache, postgres), api_keys=settings.api_keys)
+
+
+class RoleHealth:
+    """A worker is ready once its partitions are assigned and its tables recovered; live while the watchdog is."""
+
+    def __init__(self, app: RoleApp) -> None:
+        self._app = app
+
+    def live(self) -> Sequence[Problem]:
+        if isinstance(self._app, ConsumerApp) and self._app.patience.is_over():
+            return [Problem("progress", "there is work, and none of it moves")]
+        return []
+
+    def ready(self) -> Sequence[Problem]:
+        if isinstance(self._app, ConsumerApp) and not self._app.consumer_is_ready():
+            return [Problem("consumer", "partitions are being assigned or tables recovered")]
+        return [] if self._app.started else [Problem("start", "not started yet")]
+
+
+def worker_policy(settings: Settings) -> WorkerPolicy:
+    return WorkerPolicy(
+        group=settings.group,
+        kafka=settings.kafka,
+        partitions=settings.partitions,
+        replication_factor=settings.replication_factor,
+        data_dir=settings.data_dir / settings.role,
+        instance_id=settings.instance_id,
+        session_timeout_s=settings.session_timeout_s,
+        commit_interval_s=settings.commit_interval_s,
+        drain_timeout_s=settings.drain_timeout_s,
+        stuck_timeout_s=settings.stuck_timeout_s,
+        start_timeout_s=settings.start_timeout_s,
+        fetch_messages=settings.fetch_messages,
+        topics=()
+        if settings.role is Role.API
+        else tuple(one.name for one in topics.all_topics(settings.retry_tiers_s)),
+    )
+
+
+def needed_topics(settings: Settings) -> tuple[str, ...]:
+    """The API asks Redis and Postgres alone."""
+    if settings.role is Role.API:
+        return ()
+    return tuple(topic.name for topic in topics.all_topics(settings.retry_tiers_s))
+
+
+def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
+    app = ConsumerApp(worker_policy(settings), metrics)
+    subscriptions = Subscriptions(app)
+    enricher = enrich.Enricher(
+        out=app.records_out,
+        seen=SeenEvents(app, keep_s=settings.seen_for_s),
+        subscriptions=subscriptions,
+        renderer=Renderer(templates.load()),
+        policy=EnrichPolicy(expire_after_s=settings.expire_after_s, subscription_grace_s=settings.subscription_grace_s),
+        tiers_s=settings.retry_tiers_s,
+        metrics=metrics,
+        clock_ms=now_ms,
+    )
+    subscriber = subscribe.Subscriber(out=app.records_out, subscriptions=subscriptions, metrics=metrics)
+    subscribe.define(app, subscriber, window=settings.window_messages)
+    enrich.define(app, enricher, window=settings.window_messages)
+    return app
+
+
+def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
+    channel = settings.role.channel
+    assert channel is not None
+    app = ConsumerApp(worker_policy(settings), metrics)
+    provider = PROVIDERS[channel](settings)
+    app.to_open.append(provider)
+    claims = Claims(app, app.records_out, committed=lambda tp: app.fetch_consumer.committed(tp))
+    sender = send.Sender(
+        engine=app.engine,
+        out=app.records_out,
+        claims=claims,
+        provider=provider,
+        policy=SendPolicy(
+            provider=provider.name,
+            resend_in_doubt=provider.honours_idempotency or settings.unconfirmed[channel] == "send-again",
+            retry=RetryPolicy(
+                tiers_s=settings.retry_tiers_s,
+                attempts=settings.retry_attempts,
+                total_s=settings.retry_total_s,
+                jitter=settings.retry_jitter,
+            ),
+        ),
+        batches=BatchPolicy(
+            messages=min(settings.batch_messages, provider.max_messages),
+            size_bytes=settings.batch_bytes,
+            linger_s=settings.batch_linger_s,
+        ),
+        calls=send.CallPolicy(
+            calls=settings.calls_in_flight,
+            for_urgent=settings.calls_for_urgent,
+            timeout_s=settings.provider_timeout_s,
+        ),
+        metrics=metrics,
+        clock_ms=now_ms,
+        chance=random.random,
+    )
+    app.to_open.append(sender)
+    send.define(app, sender, claims, channel, window=settings.window_messages)
+    return app
+
+
+def build_sink(settings: Settings, metrics: Metrics) -> ConsumerApp:
+    app = ConsumerApp(worker_policy(settings), metrics)
+    store = PostgresOutcomes(settings.postgres, timeout_s=POSTGRES_TIMEOUT_S, pool_size=2)
+    cache = StatusCache(settings.redis, timeout_s=REDIS_TIMEOUT_S, ttl_s=STATUS_TTL_S)
+    app.to_open += [store, cache]
+    stage = sink.Sink(
+        store=store,
+        cache=cache,
+        out=app.records_out,
+        patience=app.patience,
+        draining=lambda: app.engine.draining,
+        metrics=metrics,
+        clock_ms=now_ms,
+    )
+    sink.define(app, stage, tiers_s=settings.retry_tiers_s, window=settings.window_messages)
+    return app
+
+
+def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
+    app = ServiceApp(worker_policy(settings), metrics)
+    app.to_open.append(
+        DelayService(
+            kafka=settings.kafka,
+            group=settings.group,
+            instance_id=settings.instance_id,
+            topics=[topics.retry(tier_s) for tier_s in settings.retry_tiers_s],
+            out=app.records_out,
+            read=delay.reader(now_ms),
+            metrics=metrics,
+            clock_ms=now_ms,
+        )
+    )
+    return app
+
+
+def build_api(settings: Settings, metrics: Metrics) -> ServiceApp:
+    return ServiceApp(worker_policy(settings), metrics)
+
+
+def sms(settings: Settings) -> Provider:
+    return BatchHttpSms(
+        settings.sms_url,
+        settings.sms_token.get_secret_value(),
+        timeout_s=settings.provider_timeout_s,
+        connections=settings.calls_in_flight,
+        max_messages=settings.batch_messages,
+    )
+
+
+def email(settings: Settings) -> Provider:
+    return SmtpEmail(
+        settings.smtp_host,
+        settings.smtp_port,
+        sender=settings.smtp_sender,
+        user=settings.smtp_user,
+        password=settings.smtp_password.get_secret_value(),
+        tls=settings.smtp_tls,
+        timeout_s=settings.provider_timeout_s,
+        connections=settings.smtp_connections,
+    )
+
+
+def push(settings: Settings) -> Provider:
+    if settings.fcm_credentials is None:
+        raise SystemExit("HERALD_FCM_CREDENTIALS is needed: the path of a service account's key file")
+    return FcmPush(
+        settings.fcm_url,
+        ServiceAccount.load(settings.fcm_credentials),
+        timeout_s=settings.provider_timeout_s,
+        concurrency=settings.calls_in_flight,
+    )
+
+
+PROVIDERS: dict[Channel, Callable[[Settings], Provider]] = {Channel.SMS: sms, Channel.EMAIL: email, Channel.PUSH: push}
+
+BUILDERS: dict[Role, Callable[[Settings, Metrics], RoleApp]] = {
+    Role.ENRICH: build_enrich,
+    Role.SEND_SMS: build_send,
+    Role.SEND_EMAIL: build_send,
+    Role.SEND_PUSH: build_send,
+    Role.SINK: build_sink,
+    Role.RETRY: build_retry,
+    Role.API: build_api,
+}
+
+_app: RoleApp | None = None
+
+
+def __getattr__(name: str) -> RoleApp:
+    """``app`` is made when Faust first asks for it, so that importing this module opens nothing."""
+    global _app
+    if name != "app":
+        raise AttributeError(name)
+    if _app is None:
+        _app = create_app(Settings())
+    return _app

@@ -1,0 +1,187 @@
+"""What becomes of one status event?
+
+    retracted                               `retracted`, nobody is told
+    seen before, at no later revision       `repeated`
+    no subscription, grace not over         wait, and look again
+    no subscription, grace over             `unsubscribed`
+    subscribed, but nobody wants this       `silent`
+    otherwise                               `accepted`: a notification for each recipient and channel
+
+A later revision of an event is told as a correction. The same record read again after a crash is no repeat: its row in
+the table of seen events was written after its notifications were durable, so it is passed over.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+import msgspec
+
+from pipeline.events import StatusEvent
+from pipeline.ledger import Born, Disposition, EventRecord, Source
+from pipeline.notifications import Channel, Notification, notification_id
+from pipeline.rendering import Rendered, TemplateError
+from pipeline.routing import choose
+from pipeline.subscriptions import Recipient, Subscription
+
+
+class SeenRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
+    """The row of an event that has been dealt with, under its `StatusEvent.identity`."""
+
+    revision: datetime | None
+    source: Source
+    seen_ms: int
+
+
+class Renderer(Protocol):
+    def render(self, event: StatusEvent, recipient: Recipient, channel: Channel) -> Rendered: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class EnrichPolicy:
+    expire_after_s: float
+    subscription_grace_s: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Failed:
+    """A notification whose text could not be made: a technical failure, told to nobody."""
+
+    notification: Notification
+    error: TemplateError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Told:
+    """An event that has come to its end in enrich; ``seen`` is None where a repeat may still be wanted."""
+
+    record: EventRecord
+    notifications: tuple[Notification, ...] = ()
+    failed: tuple[Failed, ...] = ()
+    seen: SeenRow | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """The subscription may be on its way."""
+
+
+@dataclass(frozen=True, slots=True)
+class PassOver:
+    """The very same record has been dealt with before."""
+
+
+EnrichDecision = Told | Wait | PassOver
+
+
+def decide(
+    event: StatusEvent,
+    source: Source,
+    *,
+    seen: SeenRow | None,
+    subscription: Subscription | None,
+    first_seen_ms: int,
+    now: datetime,
+    renderer: Renderer,
+    policy: EnrichPolicy,
+) -> EnrichDecision:
+    """``first_seen_ms`` is when the record first came here; ``seen`` and ``subscription`` are rows of the tables."""
+    if seen is not None and seen.source == source:
+        return PassOver()
+    if event.retracted:
+        return Told(record=_record(event, source, Disposition.RETRACTED, now))
+    if seen is not None and not _is_later(event.revision, seen.revision):
+        return Told(record=_record(event, source, Disposition.REPEATED, now))
+    if subscription is None:
+        if now.timestamp() * 1000 < first_seen_ms + policy.subscription_grace_s * 1000:
+            return Wait()
+        return Told(record=_record(event, source, Disposition.UNSUBSCRIBED, now))
+    return _tell(event, source, subscription, now, renderer, policy)
+
+
+def _tell(
+    event: StatusEvent,
+    source: Source,
+    subscription: Subscription,
+    now: datetime,
+    renderer: Renderer,
+    policy: EnrichPolicy,
+) -> Told:
+    notifications: list[Notification] = []
+    failed: list[Failed] = []
+    expires_at = now + timedelta(seconds=policy.expire_after_s)
+    for told in choose(event, subscription):
+        error = None
+        try:
+            text = renderer.render(event, told.recipient, told.channel)
+        except TemplateError as caught:
+            error = caught
+            text = Rendered(title="", body="", template=caught.template, template_version=0, locale="")
+        notification = Notification(
+            id=notification_id(event.key, told.recipient.recipient_id, told.channel),
+            event_id=event.event_id,
+            shipment_id=event.shipment_id,
+            recipient=told.recipient.recipient_id,
+            channel=told.channel,
+            lane=told.lane,
+            address=told.address,
+            title=text.title,
+            body=text.body,
+            template=text.template,
+            template_version=text.template_version,
+            locale=text.locale,
+            created_at=now,
+            expires_at=expires_at,
+        )
+        if error is None:
+            notifications.append(notification)
+        else:
+            failed.append(Failed(notification=notification, error=error))
+    everyone = (*notifications, *(one.notification for one in failed))
+    if not everyone:
+        return Told(record=_record(event, source, Disposition.SILENT, now))
+    return Told(
+        record=_record(event, source, Disposition.ACCEPTED, now, everyone),
+        notifications=tuple(notifications),
+        failed=tuple(failed),
+        seen=SeenRow(revision=event.revision, source=source, seen_ms=round(now.timestamp() * 1000)),
+    )
+
+
+def refused(reason: str, source: Source, now: datetime) -> EventRecord:
+    """The ledger's line on input that is no event at all."""
+    return EventRecord(
+        event_id=None,
+        shipment_id=None,
+        status=None,
+        disposition=Disposition.REFUSED,
+        reason=reason,
+        source=source,
+        notifications=(),
+        recorded_at=now,
+    )
+
+
+def _record(
+    event: StatusEvent,
+    source: Source,
+    disposition: Disposition,
+    now: datetime,
+    notifications: tuple[Notification, ...] = (),
+) -> EventRecord:
+    return EventRecord(
+        event_id=event.event_id,
+        shipment_id=event.shipment_id,
+        status=event.status,
+        disposition=disposition,
+        reason=None,
+        source=source,
+        notifications=tuple(
+            Born(id=one.id, channel=one.channel, recipient=one.recipient, lane=one.lane) for one in notifications
+        ),
+        recorded_at=now,
+    )
+
+
+def _is_later(revision: datetime | None, than: datetime | None) -> bool:
+    return revision is not None and (than is None or revision > than)

@@ -1,0 +1,195 @@
+"""What does a notification say, in whose language and at whose time?
+
+A template is a file ``<locale>/<kind>.v<version>.j2``; the highest version wins. It extends its locale's layout by name
+and version, so that its own version stands for the whole text, and fills two blocks, ``headline`` and ``news``; the
+layout has the others. `STEPS` are rendered in turn, each a placeholder for what follows, then the channel's own block.
+"""
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jinja2
+from jinja2 import nodes
+from jinja2.runtime import Context
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from pipeline.errors import HeraldError
+from pipeline.events import EQUIPMENT, StatusEvent
+from pipeline.localtime import local_time
+from pipeline.notifications import Channel
+from pipeline.sms_text import parts
+from pipeline.subscriptions import Recipient
+from pipeline.vocabulary import KINDS, Classifier
+
+FALLBACK_LOCALE = "en"
+MAX_SMS_PARTS = 10
+SHORT_REASON = 80
+
+STEPS = ("headline", "news", "line", "title")
+
+TEMPLATE_FAULTS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
+"""What evaluating an expression of a template can raise; the template is at fault, whatever the event."""
+
+_PATH = re.compile(r"(?P<locale>[^/]+)/(?P<kind>[A-Z.]+)\.v(?P<version>[0-9]+)\.j2")
+_UNDEFINED = re.compile(r"'(?P<name>[^']*)' is undefined|has no attribute '(?P<attribute>[^']*)'")
+
+Block = Callable[[Context], Iterator[str]]
+
+
+class TemplateError(HeraldError):
+    """A text cannot be made: our fault, so a technical failure. ``placeholder`` is the name that it lacked, if any."""
+
+    def __init__(self, template: str, problem: str, placeholder: str | None = None) -> None:
+        super().__init__(f"{template}: {problem}")
+        self.template = template
+        self.problem = problem
+        self.placeholder = placeholder
+
+
+class Rendered(NamedTuple):
+    """``template`` is the kind; with its version and locale it names one file. An SMS's ``title`` is empty."""
+
+    title: str
+    body: str
+    template: str
+    template_version: int
+    locale: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Template:
+    kind: str
+    locale: str
+    version: int
+    path: str
+    blocks: dict[str, Block]
+
+
+class Renderer:
+    """Compiles every template once, at the start.
+
+    ``sources`` maps paths to texts. Raises `TemplateError` for one that does not compile or does not fit its layout,
+    and when a kind has no text in `FALLBACK_LOCALE`.
+    """
+
+    def __init__(self, sources: Mapping[str, str]) -> None:
+        self._environment = ImmutableSandboxedEnvironment(
+            loader=jinja2.DictLoader(sources),
+            undefined=jinja2.StrictUndefined,
+            autoescape=False,  # every channel takes plain text
+            auto_reload=False,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates: dict[tuple[str, str], _Template] = {}
+        for path, source in sources.items():
+            self._add(path, source)
+        for kind in KINDS:
+            if (FALLBACK_LOCALE, kind) not in self._templates:
+                raise TemplateError(f"{FALLBACK_LOCALE}/{kind}", "there is no such template")
+        self._choose = lru_cache(maxsize=4_096)(self._first_in_chain)
+        self._event: StatusEvent | None = None
+        self._contexts: dict[tuple[str, str], Context] = {}
+
+    def render(self, event: StatusEvent, recipient: Recipient, channel: Channel) -> Rendered:
+        """The text of one notification. Raises `TemplateError`.
+
+        Cheapest when the recipients of an event follow each other: what they share is worked out once.
+        """
+        template = self._choose(recipient.locale, event.kind)
+        try:
+            context = self._context(event, template, recipient.timezone)
+            body = "".join(template.blocks[channel.value](context)).strip()
+        except TEMPLATE_FAULTS as error:
+            raise _explained(template.path, error) from error
+        title = context.parent["title"]
+        if channel is Channel.SMS:
+            title = ""
+            if (count := parts(body)) > MAX_SMS_PARTS:
+                raise TemplateError(template.path, f"the SMS would take {count} parts, at most {MAX_SMS_PARTS} go out")
+        return Rendered(title, body, template.kind, template.version, template.locale)
+
+    def _add(self, path: str, source: str) -> None:
+        match = _PATH.fullmatch(path)
+        if match is None:
+            return  # a layout
+        locale, kind, version = match["locale"], match["kind"], int(match["version"])
+        known = self._templates.get((locale, kind))
+        if known is None or known.version < version:
+            self._templates[locale, kind] = _Template(kind, locale, version, path, self._blocks(path, source))
+
+    def _blocks(self, path: str, source: str) -> dict[str, Block]:
+        """The template's own blocks over its layout's: what ``extends`` would work out again in each render."""
+        try:
+            blocks: dict[str, Block] = dict(self._environment.get_template(path).blocks)
+            extends = self._environment.parse(source).find(nodes.Extends)
+            if extends is not None and isinstance(extends.template, nodes.Const):
+                blocks = dict(self._environment.get_template(extends.template.value).blocks) | blocks
+        except jinja2.TemplateError as error:
+            raise _explained(path, error) from error
+        for needed in (*STEPS, *Channel):
+            if needed not in blocks:
+                raise TemplateError(path, f"neither it nor its layout has a block {needed}")
+        return blocks
+
+    def _first_in_chain(self, locale: str, kind: str) -> _Template:
+        for candidate in locale_chain(locale):
+            template = self._templates.get((candidate, kind))
+            if template is not None:
+                return template
+        return self._templates[FALLBACK_LOCALE, kind]
+
+    def _context(self, event: StatusEvent, template: _Template, zone: str) -> Context:
+        """Remembered for the event at hand only: its recipients mostly share a locale and a zone."""
+        if event is not self._event:
+            self._event, self._contexts = event, {}
+        context = self._contexts.get((template.locale, zone))
+        if context is None:
+            values = placeholders(event, template.locale, zone)
+            context = Context(self._environment, values, template.path, template.blocks)
+            for step in STEPS:
+                values[step] = _line("".join(template.blocks[step](context)))
+            self._contexts[template.locale, zone] = context
+        return context
+
+
+def placeholders(event: StatusEvent, locale: str, zone: str) -> dict[str, Any]:
+    """What a template may name; absent things are empty, and each is one line whatever the sender put in it."""
+    place = event.location
+    reason = _line(event.reason or "")
+    return {
+        "shipment": _line(event.shipment_id),
+        "expected": event.classifier is not Classifier.ACTUAL,
+        "when": local_time(event.occurred_at, locale, zone),
+        "place": _line(place.name or place.unlocode or place.facility or "") if place else "",
+        "carrier": _line(event.carrier or ""),
+        "vessel": _line(event.vessel or ""),
+        "voyage": _line(event.voyage or ""),
+        "equipment": _line(event.equipment or event.referred(EQUIPMENT) or ""),
+        "eta": local_time(event.estimated_arrival, locale, zone) if event.estimated_arrival else "",
+        "reason": reason,
+        "short_reason": reason if len(reason) <= SHORT_REASON else "",
+    }
+
+
+def locale_chain(locale: str) -> list[str]:
+    """``pt_BR`` is looked for as ``pt-BR``, then ``pt``."""
+    tags = locale.replace("_", "-").split("-")
+    tags = [tags[0].lower(), *(tag.upper() if len(tag) == 2 else tag for tag in tags[1:])]
+    return ["-".join(tags[:length]) for length in range(len(tags), 0, -1)]
+
+
+def _line(text: str) -> str:
+    """One line: a header or a message cannot be continued from inside a value."""
+    return " ".join(text.split())
+
+
+def _explained(path: str, error: Exception) -> TemplateError:
+    match = _UNDEFINED.search(str(error)) if isinstance(error, jinja2.UndefinedError) else None
+    if match:
+        name = match["name"] or match["attribute"]
+        return TemplateError(path, f"there is no placeholder {name}", name)
+    return TemplateError(path, f"{type(error).__name__}: {error}")

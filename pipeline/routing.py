@@ -1,0 +1,41 @@
+"""Who is told about an event, on which channels, and how urgently?"""
+
+from typing import NamedTuple
+
+from pipeline.events import StatusEvent
+from pipeline.notifications import Channel, Lane
+from pipeline.subscriptions import Recipient, Subscription
+from pipeline.vocabulary import MEANINGS
+
+
+class Told(NamedTuple):
+    """One notification to be made; ``address`` is the recipient's on ``channel``."""
+
+    recipient: Recipient
+    channel: Channel
+    address: str
+    lane: Lane
+
+
+def choose(event: StatusEvent, subscription: Subscription) -> list[Told]:
+    """Each recipient who wants this status, on each of their channels; empty when nobody does.
+
+    A channel that a recipient chose has an address: a subscription without one was refused when it was decoded.
+    """
+    lane = lane_of(event)
+    return [
+        Told(recipient, channel, recipient.addresses[channel], lane)
+        for recipient in subscription.recipients
+        if wants(recipient, event)
+        for channel in dict.fromkeys(recipient.addresses if recipient.channels is None else recipient.channels)
+    ]
+
+
+def wants(recipient: Recipient, event: StatusEvent) -> bool:
+    """What a recipient names goes; one who names nothing gets what is told by default."""
+    return MEANINGS[event.status].told if recipient.events is None else event.status in recipient.events
+
+
+def lane_of(event: StatusEvent) -> Lane:
+    """Urgent is what somebody must act upon: holds, inspections, refusals, delays."""
+    return Lane.URGENT if MEANINGS[event.status].urgent or event.is_delay else Lane.BULK
