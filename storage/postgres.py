@@ -1,0 +1,132 @@
+"""Final outcomes and the event ledger, written to Postgres and read back.
+
+Both tables are written by COPY into a staging table and INSERT … ON CONFLICT DO NOTHING from there, in one transaction:
+fast, and whatever comes twice changes nothing. The first outcome of a notification wins.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+from uuid import UUID
+
+import asyncpg
+import msgspec
+
+from pipeline.ledger import EventRecord
+from pipeline.outcomes import Outcome
+from storage import rows, sql
+from storage.database import Database, encoded
+from storage.salvage import StoreResult, store_salvaging
+from storage.statuses import NotificationStatus
+
+Row = tuple[object, ...]
+
+
+class Position(NamedTuple):
+    """A place in the order of a shipment's notifications."""
+
+    listed_at: datetime
+    id: UUID
+
+
+class Page(NamedTuple):
+    """``next`` is where the following page starts; None where this is the last."""
+
+    items: list[NotificationStatus]
+    next: Position | None
+
+
+class PostgresOutcomes:
+    """What the sink writes through.
+
+    Every call may be repeated. Raises StorageUnavailable where Postgres cannot serve now, also when the tables are not
+    there yet; a record that Postgres will never take comes back as rejected and harms none beside it.
+    """
+
+    def __init__(self, dsn: str, *, timeout_s: float, pool_size: int) -> None:
+        self._database = Database(dsn, timeout_s=timeout_s, pool_size=pool_size, on_connect=_make_staging)
+
+    async def start(self) -> None:
+        await self._database.start()
+
+    async def stop(self) -> None:
+        await self._database.stop()
+
+    async def ping(self) -> None:
+        await self._database.ping()
+
+    async def store_outcomes(self, outcomes: Sequence[Outcome]) -> StoreResult:
+        return await store_salvaging(rows.outcome_rows(outcomes), self._keep_outcomes)
+
+    async def store_events(self, events: Sequence[EventRecord]) -> StoreResult:
+        return await store_salvaging(rows.event_rows(events), self._keep_events)
+
+    async def _keep_outcomes(self, batch: Sequence[Row]) -> int:
+        return await self._keep("incoming_outcome", sql.OUTCOME_COLUMNS, batch, sql.KEEP_OUTCOMES)
+
+    async def _keep_events(self, batch: Sequence[Row]) -> int:
+        return await self._keep("incoming_event", sql.LEDGER_COLUMNS, batch, sql.KEEP_EVENTS)
+
+    async def _keep(self, staging: str, columns: Sequence[str], batch: Sequence[Row], keep: str) -> int:
+        """All of ``batch`` or nothing; returns how many rows are new."""
+        if not batch:
+            return 0
+        async with self._database.connection() as connection, connection.transaction():
+            with encoded():
+                await connection.copy_records_to_table(staging, records=batch, columns=columns, schema_name="pg_temp")
+            return int((await connection.execute(keep)).rpartition(" ")[2])
+
+
+class PostgresStatuses:
+    """What queries read through; needs no more than SELECT, so it may point at a replica.
+
+    Raises StorageUnavailable where Postgres cannot serve now.
+    """
+
+    def __init__(self, dsn: str, *, timeout_s: float, pool_size: int) -> None:
+        self._database = Database(dsn, timeout_s=timeout_s, pool_size=pool_size)
+
+    async def start(self) -> None:
+        await self._database.start()
+
+    async def stop(self) -> None:
+        await self._database.stop()
+
+    async def ping(self) -> None:
+        await self._database.ping()
+
+    async def outcome(self, notification_id: UUID) -> NotificationStatus | None:
+        """How the notification ended; None while it has not."""
+        return await self._one(sql.OUTCOME_BY_ID, notification_id)
+
+    async def born(self, notification_id: UUID) -> NotificationStatus | None:
+        """The notification as the ledger knows it: `Status.CREATED`, whatever has become of it since."""
+        return await self._one(sql.BORN_BY_ID, notification_id)
+
+    async def of_shipment(self, shipment_id: str, *, after: Position | None, limit: int) -> Page:
+        """The notifications of a shipment, oldest first; those without an outcome yet as `Status.CREATED`.
+
+        Paging by position shows each notification that was there at the first page once, whatever is added meanwhile.
+        """
+        listed_at, last_id = after if after is not None else (None, None)
+        async with self._database.connection() as connection:
+            found = await connection.fetch(sql.PAGE_OF_SHIPMENT, shipment_id, listed_at, last_id, limit + 1)
+        shown = found[:limit]
+        more = len(found) > limit
+        return Page(
+            items=[_status(record) for record in shown],
+            next=Position(shown[-1]["listed_at"], shown[-1]["id"]) if more else None,
+        )
+
+    async def _one(self, query: str, notification_id: UUID) -> NotificationStatus | None:
+        async with self._database.connection() as connection:
+            record = await connection.fetchrow(query, notification_id)
+        return None if record is None else _status(record)
+
+
+async def _make_staging(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+    await connection.execute(sql.STAGING)
+
+
+def _status(record: asyncpg.Record) -> NotificationStatus:
+    return msgspec.convert({**record, "id": str(record["id"])}, NotificationStatus)

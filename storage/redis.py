@@ -1,0 +1,131 @@
+"""Where do the latest statuses wait to be asked for? In Redis, under two keys a notification.
+
+``herald:w:<id>`` says what it waits for, ``herald:o:<id>`` how it ended, and a reader believes the second first: a
+waiting state that is written late never hides a final one. Losing all of it costs speed, nothing else.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from itertools import islice
+from typing import TypeVar
+
+import msgspec
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+from redis.exceptions import RedisError
+
+from pipeline.ledger import EventRecord
+from pipeline.outcomes import Outcome
+from storage.errors import CacheUnavailable
+from storage.statuses import NotificationStatus, Waiting
+
+WAITING = "herald:w:"
+OUTCOME = "herald:o:"
+CHUNK = 500
+
+# One command for a chunk: a pipeline of as many SETs costs the client five times the CPU. KEYS and ARGV run in step,
+# after the time to live and NX or nothing.
+PUT = """
+for place, key in ipairs(KEYS) do
+    if ARGV[2] == 'NX' then
+        redis.call('SET', key, ARGV[place + 2], 'PX', ARGV[1], 'NX')
+    else
+        redis.call('SET', key, ARGV[place + 2], 'PX', ARGV[1])
+    end
+end
+"""
+
+Item = TypeVar("Item")
+
+_encode = msgspec.json.Encoder().encode
+_decode = msgspec.json.Decoder(NotificationStatus).decode
+
+
+class StatusCache:
+    """Raises CacheUnavailable from every call, within ``timeout_s``; the caller decides what that means.
+
+    ``ttl_s`` should outlive the longest wait of a notification. What was written before an error stays.
+    """
+
+    def __init__(self, url: str, *, timeout_s: float, ttl_s: float) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+        self._ttl_ms = round(ttl_s * 1000)
+        self._redis: Redis | None = None
+
+    async def start(self) -> None:
+        """Connects when it is needed: an unreachable Redis is no reason not to start."""
+        self._redis = Redis.from_url(
+            self._url,
+            socket_timeout=self._timeout_s,
+            socket_connect_timeout=self._timeout_s,
+            retry=Retry(NoBackoff(), 1),  # once: a pooled connection may have died with the last Redis
+        )
+
+    async def stop(self) -> None:
+        redis, self._redis = self._redis, None
+        if redis is not None:
+            await redis.aclose()
+
+    async def ping(self) -> None:
+        async with self._connected() as redis:
+            await redis.ping()
+
+    async def put_created(self, events: Iterable[EventRecord]) -> None:
+        """Never overwrites: a notification that is being sent has been created before, whatever comes late."""
+        born = (NotificationStatus.born(event, one) for event in events for one in event.notifications)
+        await self._put(WAITING, born, only_new=True)
+
+    async def put_waiting(self, waiting: Iterable[Waiting]) -> None:
+        await self._put(WAITING, map(NotificationStatus.waiting, waiting), only_new=False)
+
+    async def put_outcomes(self, outcomes: Iterable[Outcome]) -> None:
+        """Never overwrites: the first outcome wins, here as in Postgres."""
+        await self._put(OUTCOME, map(NotificationStatus.ended, outcomes), only_new=True)
+
+    async def get(self, ids: Sequence[str]) -> Mapping[str, NotificationStatus]:
+        """What is known of ``ids``, the final status before the waiting one.
+
+        A value that cannot be read (written by another version, or by somebody else) counts as absent.
+        """
+        known: dict[str, NotificationStatus] = {}
+        for chunk in _chunks(ids):
+            keys = [prefix + one for prefix in (WAITING, OUTCOME) for one in chunk]
+            async with self._connected() as redis:
+                values = await redis.mget(keys)
+            known.update((status.id, status) for status in _readable(values))
+        return known
+
+    async def _put(self, prefix: str, statuses: Iterable[NotificationStatus], *, only_new: bool) -> None:
+        for chunk in _chunks(statuses):
+            keys = [prefix + status.id for status in chunk]
+            values = map(_encode, chunk)
+            async with self._connected() as redis:
+                await redis.eval(PUT, len(keys), *keys, self._ttl_ms, "NX" if only_new else "", *values)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Redis]:
+        assert self._redis is not None, "not started"
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                yield self._redis
+        except (RedisError, OSError, TimeoutError) as error:
+            raise CacheUnavailable(f"redis: {type(error).__name__}: {error}") from error
+
+
+def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, CHUNK)):
+        yield chunk
+
+
+def _readable(values: Iterable[bytes | str | None]) -> Iterator[NotificationStatus]:
+    for value in values:
+        if value is None:
+            continue
+        try:
+            yield _decode(value)
+        except msgspec.DecodeError:
+            continue

@@ -1,0 +1,109 @@
+"""Every statement that the adapters send to Postgres; the schema itself stands in ``migrations/``."""
+
+from pipeline.outcomes import Outcome
+
+OUTCOME_COLUMNS = Outcome.__struct_fields__  # the table's columns are the record's fields
+
+LEDGER_COLUMNS = (
+    "source_topic",
+    "source_partition",
+    "source_offset",
+    "source_index",
+    "event_id",
+    "shipment_id",
+    "status",
+    "disposition",
+    "reason",
+    "notifications",
+    "notification_ids",
+    "recorded_at",
+)
+
+# A staging table lives as long as its connection and empties itself: made once, it leaves the catalogs in peace.
+# Without constraints of its own, so that a record is refused by the real table and for the real table's reason.
+STAGING = """
+CREATE TEMPORARY TABLE incoming_outcome (LIKE notification_outcome) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE incoming_event (LIKE event_ledger) ON COMMIT DELETE ROWS;
+"""
+
+KEEP_OUTCOMES = """
+INSERT INTO notification_outcome (
+    notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
+    template, template_version, locale, lane, created_at, finished_at
+)
+SELECT
+    notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
+    template, template_version, locale, lane, created_at, finished_at
+FROM incoming_outcome
+ON CONFLICT DO NOTHING
+"""
+
+KEEP_EVENTS = """
+INSERT INTO event_ledger (
+    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
+    notifications, notification_ids, recorded_at
+)
+SELECT
+    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
+    notifications, notification_ids, recorded_at
+FROM incoming_event
+ON CONFLICT DO NOTHING
+"""
+
+OUTCOME_BY_ID = """
+SELECT
+    notification_id AS id, event_id, shipment_id, channel, recipient, lane, status, reason, provider,
+    provider_reference, attempts, template, template_version, locale, created_at, finished_at
+FROM notification_outcome
+WHERE notification_id = $1
+"""
+
+BORN_BY_ID = """
+SELECT born.id, ledger.event_id, ledger.shipment_id, born.channel, born.recipient, born.lane, 'created' AS status,
+    ledger.recorded_at AS created_at
+FROM event_ledger AS ledger
+CROSS JOIN LATERAL jsonb_to_recordset(ledger.notifications)
+    AS born (id uuid, channel text, recipient text, lane text)
+WHERE ledger.notification_ids @> ARRAY[$1::uuid] AND born.id = $1
+ORDER BY ledger.recorded_at
+LIMIT 1
+"""
+
+# Both sides are needed: what is on its way is in the ledger alone, a replayed dead letter among the outcomes alone.
+# The ledger's own time goes first in the order, so that a notification keeps its place when it ends between two pages.
+# The cost of a page is that of one shipment's history, a few hundred rows.
+PAGE_OF_SHIPMENT = """
+WITH born AS (
+    SELECT DISTINCT ON (born.id)
+        born.id, ledger.event_id, ledger.shipment_id, born.channel, born.recipient, born.lane, ledger.recorded_at
+    FROM event_ledger AS ledger
+    CROSS JOIN LATERAL jsonb_to_recordset(ledger.notifications)
+        AS born (id uuid, channel text, recipient text, lane text)
+    WHERE ledger.shipment_id = $1
+    ORDER BY born.id, ledger.recorded_at
+), ended AS (
+    SELECT * FROM notification_outcome WHERE shipment_id = $1
+), known AS (
+    SELECT
+        coalesce(ended.notification_id, born.id) AS id,
+        coalesce(ended.event_id, born.event_id) AS event_id,
+        coalesce(ended.shipment_id, born.shipment_id) AS shipment_id,
+        coalesce(ended.channel, born.channel) AS channel,
+        coalesce(ended.recipient, born.recipient) AS recipient,
+        coalesce(ended.lane, born.lane) AS lane,
+        coalesce(ended.status, 'created') AS status,
+        ended.reason, ended.provider, ended.provider_reference,
+        coalesce(ended.attempts, 0) AS attempts,
+        ended.template, ended.template_version, ended.locale,
+        coalesce(ended.created_at, born.recorded_at) AS created_at,
+        ended.finished_at,
+        coalesce(born.recorded_at, ended.created_at) AS listed_at
+    FROM born FULL JOIN ended ON ended.notification_id = born.id
+)
+SELECT * FROM known
+WHERE $2::timestamptz IS NULL OR (listed_at, id) > ($2, $3::uuid)
+ORDER BY listed_at, id
+LIMIT $4
+"""
+
+PING = "SELECT 1"

@@ -1,0 +1,94 @@
+"""Where does a notification stand? One shape for what Redis and Postgres know and for whoever asks."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import msgspec
+
+from pipeline.ledger import Born, EventRecord
+from pipeline.notifications import Channel, Lane, Notification
+from pipeline.outcomes import FINAL_STATUSES, Outcome, Status
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A notification between two attempts: ``attempts`` were made, the last ended in ``problem``."""
+
+    notification: Notification
+    attempts: int
+    due_at: datetime
+    problem: str | None
+
+
+class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """The latest known state of one notification, free of addresses.
+
+    Until the first attempt has ended only the ledger knows the notification: ``template``, ``template_version`` and
+    ``locale`` are null until then.
+    """
+
+    id: str
+    event_id: str
+    shipment_id: str
+    channel: Channel
+    recipient: str
+    lane: Lane
+    status: Status
+    created_at: datetime
+    reason: str | None = None
+    provider: str | None = None
+    provider_reference: str | None = None
+    attempts: int = 0
+    next_attempt_at: datetime | None = None
+    template: str | None = None
+    template_version: int | None = None
+    locale: str | None = None
+    finished_at: datetime | None = None
+
+    @property
+    def final(self) -> bool:
+        return self.status in FINAL_STATUSES
+
+    @classmethod
+    def born(cls, event: EventRecord, born: Born) -> Self:
+        """Raises ValueError for an event without an id or a shipment, which cannot give birth."""
+        if event.event_id is None or event.shipment_id is None:
+            raise ValueError("a notification of an event without id or shipment")
+        return cls(
+            id=born.id,
+            event_id=event.event_id,
+            shipment_id=event.shipment_id,
+            channel=born.channel,
+            recipient=born.recipient,
+            lane=born.lane,
+            status=Status.CREATED,
+            created_at=event.recorded_at,
+        )
+
+    @classmethod
+    def waiting(cls, waiting: Waiting) -> Self:
+        notification = waiting.notification
+        return cls(
+            id=notification.id,
+            event_id=notification.event_id,
+            shipment_id=notification.shipment_id,
+            channel=notification.channel,
+            recipient=notification.recipient,
+            lane=notification.lane,
+            status=Status.SENDING,
+            reason=waiting.problem,
+            attempts=waiting.attempts,
+            next_attempt_at=waiting.due_at,
+            template=notification.template,
+            template_version=notification.template_version,
+            locale=notification.locale,
+            created_at=notification.created_at,
+        )
+
+    @classmethod
+    def ended(cls, outcome: Outcome) -> Self:
+        return cls(
+            id=outcome.notification_id,
+            **{name: getattr(outcome, name) for name in Outcome.__struct_fields__ if name != "notification_id"},
+        )

@@ -1,0 +1,51 @@
+"""Who may ask? Whoever presents a key whose SHA-256 we hold, as ``X-API-Key`` or ``Authorization: Bearer``.
+
+A digest without salt or stretching is enough for keys that are long and random, and for no others.
+"""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Sequence
+
+import structlog
+from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
+
+from web.problems import ApiProblem
+
+SHA256_HEX = re.compile(r"[0-9a-f]{64}")
+
+log = structlog.get_logger(__name__)
+
+
+def authenticated(api_keys: Sequence[str]) -> Middleware:
+    """``api_keys`` are SHA-256 digests in hex; with none, every request is refused.
+
+    Raises ValueError for what is no digest: a key put there in clear must stop the process, not look right.
+    """
+    digests = [key.lower() for key in api_keys]
+    for place, digest in enumerate(digests, start=1):
+        if SHA256_HEX.fullmatch(digest) is None:
+            raise ValueError(f"API key {place} of {len(digests)} is no SHA-256 in hex")
+    if not digests:
+        log.warning("no API key is configured: every request to the API will be refused")
+
+    @web.middleware
+    async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
+        if not _known(_presented(request), digests):
+            raise ApiProblem(401, "A valid API key is needed.", headers={"WWW-Authenticate": 'Bearer realm="herald"'})
+        return await handler(request)
+
+    return middleware
+
+
+def _presented(request: web.Request) -> str:
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return request.headers.get("X-API-Key") or (token.strip() if scheme.lower() == "bearer" else "")
+
+
+def _known(key: str, digests: Sequence[str]) -> bool:
+    presented = hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+    # A sum, not any(): every digest is compared, so that the time does not tell which one it was.
+    return sum(hmac.compare_digest(presented, digest) for digest in digests) > 0
