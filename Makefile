@@ -42,10 +42,12 @@ stack-up: setup ## Start Kafka, PostgreSQL and Valkey for development
 stack-down: setup ## Stop them
 	@$(BIN)/herald stack down
 
-lock: setup ## Write requirements.txt and the jars' lock files anew (needs uv)
+lock: setup ## Write requirements*.txt and the jars' lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)" >&2; exit 1; }
 	@echo "setuptools>=77" | uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements.txt pyproject.toml -
+	@echo "setuptools>=77" | uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.txt \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements-runtime.txt pyproject.toml -
 	@$(BIN)/python -m stack.lock
 
 clean: ## Remove the virtual environment, caches and the data of the local stack
