@@ -86,7 +86,7 @@ class FcmPush:
         async def send_in_order(positions: list[int]) -> list[SendResult]:
             return [await self._send_one(notifications[position], deadline) for position in positions]
 
-        groups = [[i] for i in range(len(notifications))]
+        groups = by_recipient(notifications)
         answers = await asyncio.gather(*map(send_in_order, groups))
         results = {
             position: result

@@ -1,3 +1,3 @@
 import pytest
 
-pytest.register_assert_rewrite("provider_contract")
+pytest.register_assert_rewrite("tests.integration.providers.provider_contract")

@@ -1,5 +1,3 @@
-from provider_contract import CONNECTIONS, ProviderContract, kinds
-
 from pipeline.errors import PermanentError, TransientError, Unconfirmed
 from pipeline.notifications import Channel
 from pipeline.ports import Accepted
@@ -7,6 +5,7 @@ from providers.sms.batch_http import BatchHttpSms
 from simulators.faults import CallFault, Faults
 from simulators.launch import Kind, Simulator
 from simulators.ledger import Result
+from tests.integration.providers.provider_contract import CONNECTIONS, ProviderContract, kinds
 
 
 class TestBatchHttpSms(ProviderContract):

@@ -1,9 +1,9 @@
 import asyncio
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from provider_contract import CONNECTIONS, ProviderContract, kinds
 
 from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unconfirmed
 from pipeline.notifications import Channel
@@ -13,6 +13,7 @@ from providers.push.service_account import ServiceAccount
 from simulators.faults import CallFault, Faults, Refusal
 from simulators.key_file import write_key_file
 from simulators.launch import Kind, Simulator
+from tests.integration.providers.provider_contract import CONNECTIONS, ProviderContract, kinds
 
 
 class TestFcmPush(ProviderContract):
@@ -41,6 +42,13 @@ class TestFcmPush(ProviderContract):
         (result,) = await self.send(simulator, self.note(self.bad))
         assert type(result) is kind
         assert result.code == code
+
+    async def test_a_recipient_gets_one_message_at_a_time(self, simulator: Simulator) -> None:
+        simulator.set_faults(Faults(latency_ms=60))
+        notes = [self.note(self.good) for _ in range(3)]
+        assert kinds(await self.send(simulator, *notes)) == [Accepted] * 3
+        told_at = [entry.at for entry in self.entries(simulator, *notes)]
+        assert all(after - before > 0.05 for before, after in pairwise(told_at))
 
     async def test_one_token_serves_all_who_ask_at_once(self, simulator: Simulator) -> None:
         before = simulator.summary().tokens

@@ -1,5 +1,4 @@
 import pytest
-from provider_contract import CONNECTIONS, ProviderContract, kinds
 
 from pipeline.errors import PermanentError, TransientError
 from pipeline.notifications import Channel
@@ -7,6 +6,7 @@ from pipeline.ports import Accepted
 from providers.email.smtp import SmtpEmail
 from simulators.faults import CallFault, Faults, Refusal
 from simulators.launch import Kind, Simulator
+from tests.integration.providers.provider_contract import CONNECTIONS, ProviderContract, kinds
 
 
 class TestSmtpEmail(ProviderContract):

@@ -15,12 +15,12 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from provider_contract import kinds, notification
 
 from pipeline.errors import TransientError
 from pipeline.notifications import Channel
 from pipeline.ports import Accepted
 from providers.email.smtp import SmtpEmail
+from tests.integration.providers.provider_contract import kinds, notification
 
 HOST = "127.0.0.1"
 USER, PASSWORD = "herald", "opensesame"
