@@ -8,8 +8,9 @@ from typing import TypeAlias
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
+from pipeline.errors import StorageUnavailable
 from storage import sql
-from storage.errors import RecordRefused, StorageUnavailable
+from storage.errors import RecordRefused
 
 # In quotes: generic for the type checker alone.
 Connection: TypeAlias = "PoolConnectionProxy[asyncpg.Record]"
@@ -37,7 +38,7 @@ UNAVAILABLE = (
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns what asyncpg and the network raise into `storage.errors`; anything else is a bug and passes."""
+    """Turns what asyncpg and the network raise into ours; anything else is a bug and passes."""
     try:
         yield
     except REFUSED as error:

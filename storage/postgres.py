@@ -14,9 +14,10 @@ import msgspec
 
 from pipeline.ledger import EventRecord
 from pipeline.outcomes import Outcome
+from pipeline.ports import StoreResult
 from storage import rows, sql
 from storage.database import Database, encoded
-from storage.salvage import StoreResult, store_salvaging
+from storage.salvage import store_salvaging
 from storage.statuses import NotificationStatus
 
 Row = tuple[object, ...]

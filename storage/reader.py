@@ -12,7 +12,7 @@ from uuid import UUID
 
 import structlog
 
-from storage.errors import CacheUnavailable, StorageUnavailable
+from pipeline.errors import CacheUnavailable, StorageUnavailable
 from storage.postgres import Page, Position, PostgresStatuses
 from storage.redis import StatusCache
 from storage.statuses import NotificationStatus

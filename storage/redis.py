@@ -16,10 +16,11 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from pipeline.errors import CacheUnavailable
 from pipeline.ledger import EventRecord
 from pipeline.outcomes import Outcome
-from storage.errors import CacheUnavailable
-from storage.statuses import NotificationStatus, Waiting
+from pipeline.ports import Waiting
+from storage.statuses import NotificationStatus
 
 WAITING = "herald:w:"
 OUTCOME = "herald:o:"

@@ -1,28 +1,12 @@
 """How does a batch survive a record that the store refuses? By halves: the good part is stored, the offenders named."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
+from pipeline.ports import Rejected, StoreResult
 from storage.errors import RecordRefused
 
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """``index`` counts the records of the batch as it was given."""
-
-    index: int
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class StoreResult:
-    """``stored`` counts what was new; neither it nor ``rejected`` counts what had been stored before."""
-
-    stored: int
-    rejected: tuple[Rejected, ...] = ()
 
 
 async def store_salvaging(

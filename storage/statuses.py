@@ -1,24 +1,14 @@
 """Where does a notification stand? One shape for what Redis and Postgres know and for whoever asks."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 
 import msgspec
 
 from pipeline.ledger import Born, EventRecord
-from pipeline.notifications import Channel, Lane, Notification
+from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import FINAL_STATUSES, Outcome, Status
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """A notification between two attempts: ``attempts`` were made, the last ended in ``problem``."""
-
-    notification: Notification
-    attempts: int
-    due_at: datetime
-    problem: str | None
+from pipeline.ports import Waiting
 
 
 class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,7 +9,7 @@ import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
-from storage.errors import StorageUnavailable
+from pipeline.errors import StorageUnavailable
 
 CONTENT_TYPE = "application/problem+json"
 RETRY_AFTER_S = 5

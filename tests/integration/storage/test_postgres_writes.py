@@ -7,10 +7,10 @@ import uuid
 import asyncpg
 import pytest
 
+from pipeline.errors import StorageUnavailable
 from pipeline.ledger import Born, Disposition, Source
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Status
-from storage.errors import StorageUnavailable
 from storage.postgres import PostgresOutcomes
 from storage.sql import OUTCOME_COLUMNS
 

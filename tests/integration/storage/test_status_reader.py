@@ -8,12 +8,13 @@ from datetime import timedelta
 import pytest
 from redis.asyncio import Redis
 
+from pipeline.errors import CacheUnavailable, StorageUnavailable
 from pipeline.outcomes import Status
-from storage.errors import CacheUnavailable, StorageUnavailable
+from pipeline.ports import Waiting
 from storage.postgres import PostgresStatuses
 from storage.reader import StatusReader
 from storage.redis import OUTCOME, StatusCache
-from storage.statuses import NotificationStatus, Waiting
+from storage.statuses import NotificationStatus
 
 
 @pytest.fixture
@@ -189,7 +190,7 @@ async def test_without_postgres_redis_answers_what_it_can(cache, make, unused_tc
 async def pages(reader, shipment_id, limit, between=None):
     """Every page to the last, with something done between two pages."""
     after = None
-    while True:
+    for _ in range(100):
         page = await reader.of_shipment(shipment_id, after=after, limit=limit)
         yield page.items
         if page.next is None:
@@ -197,6 +198,7 @@ async def pages(reader, shipment_id, limit, between=None):
         after = page.next
         if between is not None:
             await between()
+    raise AssertionError("the pages do not end")
 
 
 async def test_a_shipment_is_listed_oldest_first_with_what_is_on_its_way(reader, cache, outcomes, make):

@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from storage.errors import RecordRefused, StorageUnavailable
-from storage.salvage import Rejected, store_salvaging
+from pipeline.errors import StorageUnavailable
+from pipeline.ports import Rejected
+from storage.errors import RecordRefused
+from storage.salvage import store_salvaging
 
 
 class Store:

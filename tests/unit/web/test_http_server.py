@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
-from storage.errors import StorageUnavailable
+from pipeline.errors import StorageUnavailable
 from web.auth import authenticated
 from web.health import Problem
 from web.server import HttpServer, add_status_api, operations_app
