@@ -108,7 +108,7 @@ def worker_policy(settings: Settings) -> WorkerPolicy:
         fetch_messages=settings.fetch_messages,
         topics=()
         if settings.role is Role.API
-        else tuple(one.name for one in topics.all_topics(settings.retry_tiers_s)),
+        else tuple(one.name for one in topics.all_topics(settings.retry_tiers_s, settings.seen_for_s)),
     )
 
 
@@ -116,7 +116,7 @@ def needed_topics(settings: Settings) -> tuple[str, ...]:
     """The API asks Redis and Postgres alone."""
     if settings.role is Role.API:
         return ()
-    return tuple(topic.name for topic in topics.all_topics(settings.retry_tiers_s))
+    return tuple(topic.name for topic in topics.all_topics(settings.retry_tiers_s, settings.seen_for_s))
 
 
 def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
@@ -144,6 +144,7 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     app = ConsumerApp(worker_policy(settings), metrics)
     provider = PROVIDERS[channel](settings)
     app.to_open.append(provider)
+    calls = min(settings.calls_in_flight, provider.max_calls)
     claims = Claims(app, app.records_out, committed=lambda tp: app.fetch_consumer.committed(tp))
     sender = send.Sender(
         engine=app.engine,
@@ -166,8 +167,8 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
             linger_s=settings.batch_linger_s,
         ),
         calls=send.CallPolicy(
-            calls=settings.calls_in_flight,
-            for_urgent=settings.calls_for_urgent,
+            calls=calls,
+            for_urgent=calls * settings.calls_for_urgent // settings.calls_in_flight,
             timeout_s=settings.provider_timeout_s,
         ),
         metrics=metrics,
@@ -248,7 +249,7 @@ def push(settings: Settings) -> Provider:
         settings.fcm_url,
         ServiceAccount.load(settings.fcm_credentials),
         timeout_s=settings.provider_timeout_s,
-        concurrency=settings.calls_in_flight,
+        concurrency=settings.fcm_connections,
     )
 
 

@@ -86,6 +86,7 @@ class Settings(BaseSettings):
     smtp_sender: str = "Cargo Herald <herald@example.org>"
     smtp_connections: int = Field(default=8, ge=1)
     fcm_url: str = "https://fcm.googleapis.com"
+    fcm_connections: int = Field(default=100, ge=1)
     fcm_credentials: Path | None = Field(default=None, description="a service account's key file")
     provider_timeout_s: float = Field(default=10.0, gt=0, le=10)
 

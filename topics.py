@@ -35,8 +35,16 @@ def retry(delay_s: float) -> str:
     return f"herald.retry.{ms // 1000}s.v1" if ms % 1000 == 0 else f"herald.retry.{ms}ms.v1"
 
 
-def all_topics(retry_tiers_s: tuple[float, ...]) -> list[Topic]:
-    """What ``herald topics create`` creates, and what a broker must have before a worker starts."""
+def changelog(group: str, table: str) -> str:
+    """As Faust names the changelog of a table."""
+    return f"{group}-{table}-changelog"
+
+
+def all_topics(retry_tiers_s: tuple[float, ...], seen_for_s: float) -> list[Topic]:
+    """What ``herald topics create`` creates, and what a broker must have before a worker starts.
+
+    Changelogs are among them: one that a worker makes while it joins its group may be left out of the assignment.
+    """
     week = {"retention.ms": str(7 * DAY_MS)}
     compacted = {"cleanup.policy": "compact"}
     return [
@@ -48,4 +56,14 @@ def all_topics(retry_tiers_s: tuple[float, ...]) -> list[Topic]:
         *(Topic(name=retry(tier), key="as its target", config=week) for tier in retry_tiers_s),
         Topic(name=OUTCOMES, key="notification", config=week),
         Topic(name=DLQ, key="as its origin", config={"retention.ms": str(30 * DAY_MS)}),
+        Topic(name=changelog("herald-enrich", "subscriptions"), key="shipment", config=compacted),
+        Topic(
+            name=changelog("herald-enrich", "seen"),
+            key="event",
+            config={"cleanup.policy": "compact,delete", "retention.ms": str(round(seen_for_s * 1000))},
+        ),
+        *(
+            Topic(name=changelog(f"herald-send-{channel}", "claims"), key="lane partition", config=compacted)
+            for channel in Channel
+        ),
     ]

@@ -86,15 +86,10 @@ class Enricher:
         at = first_seen(trail, record.topic, record.partition, record.offset, turn.now_ms)
         for index, result in enumerate(results):
             here = at if trail.origin_topic else msgspec.structs.replace(at, origin_index=index)
-            try:
-                if isinstance(result, InvalidInput):
-                    raise result
+            if isinstance(result, InvalidInput):
+                self._refuse(record, here, turn, DeadLetterReason.INVALID_INPUT, str(result))
+            else:
                 self._one(result, record, here, turn)
-            except InvalidInput as refusal:
-                self._refuse(record, here, turn, DeadLetterReason.INVALID_INPUT, str(refusal))
-            except Exception as bug:
-                log.exception("enrich failed on a record", topic=record.topic, offset=record.offset)
-                self._refuse(record, here, turn, DeadLetterReason.BUG, type(bug).__name__)
 
     def _trail(self, record: Any, now_ms: int) -> Trail:
         """Our own headers mean something on our own topic alone: on the public one anybody writes."""
@@ -107,16 +102,23 @@ class Enricher:
             turn.out.append(Record(topics.STATUS_AGAIN, key, encode(event), [OWN_JSON, *trails.write(trail)]))
             return
         partition = record.partition
-        decision = decide(
-            event,
-            source_of(trail),
-            seen=turn.seen[partition].get(event.identity) or self.seen.get(partition, event.identity),
-            subscription=self.subscriptions.get(partition, event.shipment_id),
-            first_seen_ms=trail.first_seen_ms,
-            now=turn.now,
-            renderer=self.renderer,
-            policy=self.policy,
-        )
+        seen = turn.seen[partition].get(event.identity) or self.seen.get(partition, event.identity)
+        subscription = self.subscriptions.get(partition, event.shipment_id)
+        try:
+            decision = decide(
+                event,
+                source_of(trail),
+                seen=seen,
+                subscription=subscription,
+                first_seen_ms=trail.first_seen_ms,
+                now=turn.now,
+                renderer=self.renderer,
+                policy=self.policy,
+            )
+        except Exception as bug:
+            log.exception("no decision", topic=record.topic, partition=partition, offset=record.offset)
+            self._refuse(record, trail, turn, DeadLetterReason.BUG, type(bug).__name__)
+            return
         match decision:
             case Told():
                 self._tell(decision, event, record, trail, turn)

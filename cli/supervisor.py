@@ -72,6 +72,8 @@ class Supervisor:
         environment = {
             **self._environment,
             "HERALD_ROLE": worker.role.value,
+            # Static membership: a worker that is started again takes its partitions back without a rebalance.
+            "HERALD_INSTANCE_ID": worker.name,
             "HERALD_HTTP_PORT": str(worker.http_port),
             "HERALD_DATA_DIR": str(worker.data_dir),
         }
@@ -103,6 +105,10 @@ class Supervisor:
         assert process is not None, "not started"
         process.kill()
         return process.pid
+
+    def restarts(self) -> dict[str, int]:
+        """How often each worker was started again."""
+        return {name: worker.starts - 1 for name, worker in self.workers.items()}
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_EVERY_S):

@@ -29,7 +29,7 @@ def create_topics(settings: Settings) -> list[Made]:
     """Create what is missing; topics that are there are checked, never changed. Raises KafkaException."""
     admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
     there = admin.list_topics(timeout=TIMEOUT_S).topics
-    wanted = names.all_topics(settings.retry_tiers_s)
+    wanted = names.all_topics(settings.retry_tiers_s, settings.seen_for_s)
     new = [
         NewTopic(
             one.name,
@@ -49,7 +49,8 @@ def create_topics(settings: Settings) -> list[Made]:
 def _problem(settings: Settings, there: TopicMetadata | None) -> str | None:
     if there is None or len(there.partitions) == settings.partitions:
         return None
-    return f"has {len(there.partitions)} partitions, HERALD_PARTITIONS says {settings.partitions}: tables need them equal"
+    found = len(there.partitions)
+    return f"has {found} partitions, HERALD_PARTITIONS says {settings.partitions}: tables need them equal"
 
 
 @click.group()

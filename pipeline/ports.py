@@ -22,7 +22,7 @@ SendResult = Accepted | DeliveryError
 
 
 class Provider(Protocol):
-    """A way to send on one channel.
+    """A way to send on one channel: up to ``max_messages`` in a call, up to ``max_calls`` calls at once.
 
     ``honours_idempotency`` says that a message sent again under the same notification id is not told twice.
     """
@@ -30,6 +30,7 @@ class Provider(Protocol):
     name: str
     channel: Channel
     max_messages: int
+    max_calls: int
     honours_idempotency: bool
 
     async def start(self) -> None:

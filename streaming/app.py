@@ -170,6 +170,11 @@ class ConsumerApp(RoleApp):
 
     async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
         self.metrics.rebalanced()
+        here = {tp.partition for tp in self.consumer.assignment() if self.engine.in_flight.is_batched(tp.topic)}
+        for table in self.tables.values():
+            if missing := here - cast(ChangelogTable, table).partitions_here():
+                # The assignor leaves out a changelog that it has not heard of yet; a new join brings it.
+                self.end(f"partitions {sorted(missing)} came without their table {table.name}")
         await self.engine.assigned()
 
     def _new_transport(self) -> FetchTransport:

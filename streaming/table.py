@@ -68,18 +68,14 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             raise Drained(f"{self.name}-{partition} is not assigned to this worker") from None
 
 
-def table(app: faust.App, name: str, *, help: str, retention_s: float | None = None) -> ChangelogTable:
-    """Define a table of ``app``, before it starts; with a retention its changelog forgets rows that old."""
-    config = {}
-    if retention_s is not None:
-        config = {"cleanup.policy": "compact,delete", "retention.ms": str(int(retention_s * 1000))}
+def table(app: faust.App, name: str, *, help: str) -> ChangelogTable:
+    """Define a table of ``app``, before it starts; its changelog topic must be there."""
     defined = ChangelogTable(
         app,
         name=name,
         key_type=bytes,
         value_type=bytes,
         partitions=app.conf.topic_partitions,
-        extra_topic_configs=config,
         help=help,
     )
     app.tables.add(defined)

@@ -17,7 +17,7 @@ class SeenEvents:
         self._keep_ms = round(keep_s * 1000)
         self._encode = msgspec.json.Encoder().encode
         self._decode = msgspec.json.Decoder(SeenRow).decode
-        self.table: ChangelogTable = table(app, "seen", help="events dealt with, by issuer and id", retention_s=keep_s)
+        self.table: ChangelogTable = table(app, "seen", help="events dealt with, by issuer and id")
 
     def get(self, partition: int, identity: str) -> SeenRow | None:
         row = self.table.read(partition, identity.encode())

@@ -27,7 +27,7 @@ class SmtpEmail:
 
     name = "smtp"
     channel = Channel.EMAIL
-    max_messages = 100
+    max_messages = 20  # a slow relay must get through a call within its time
     honours_idempotency = False
 
     def __init__(
@@ -46,6 +46,7 @@ class SmtpEmail:
         self._sender = Sender.parse(sender)
         self._timeout_s = timeout_s
         self._connections = connections
+        self.max_calls = connections
         server = Server(
             host=host,
             port=port,

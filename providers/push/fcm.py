@@ -59,7 +59,8 @@ class FcmPush:
 
     name = "fcm"
     channel = Channel.PUSH
-    max_messages = 500
+    max_messages = 50
+    max_calls = 8
     honours_idempotency = False
 
     def __init__(

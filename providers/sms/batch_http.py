@@ -62,6 +62,7 @@ class BatchHttpSms:
         self, url: str, token: str, *, timeout_s: float = 10.0, connections: int = 32, max_messages: int = 100
     ) -> None:
         self.max_messages = max_messages
+        self.max_calls = connections
         self._url = url
         self._headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
         self._timeout_s = timeout_s

@@ -12,6 +12,7 @@ import psutil
 import pytest
 
 from stack import Endpoints, Progress, ServerName, Stack, StackError, running_stack
+from stack.postgres import execute
 
 UP = """
 import signal, sys
@@ -30,6 +31,12 @@ SECOND_START_S = 30
 def home(tmp_path: Path) -> Iterator[Path]:
     yield tmp_path / "home"
     Stack(tmp_path / "home").down()
+
+
+@pytest.fixture
+def others(stack_endpoints: Endpoints) -> dict[ServerName, str]:
+    """The session's Kafka and Redis, for a stack with a PostgreSQL of its own: that one starts in a second."""
+    return {name: getattr(stack_endpoints, name) for name in (ServerName.KAFKA, ServerName.REDIS)}
 
 
 def processes_of(home: Path) -> list[psutil.Process]:
@@ -65,7 +72,6 @@ def test_up_down_and_up_again(home: Path) -> None:
     [
         ("kafka    setting up", signal.SIGTERM),
         ("kafka    starting", signal.SIGINT),
-        ("all up", signal.SIGINT),
         ("all up", signal.SIGTERM),
     ],
 )
@@ -85,8 +91,8 @@ def test_a_signal_leaves_no_process_behind(home: Path, number: signal.Signals, m
     assert processes_of(home) == []
 
 
-def test_an_error_in_the_midst_stops_everything(home: Path) -> None:
-    with pytest.raises(ZeroDivisionError), running_stack(home):
+def test_an_error_in_the_midst_stops_everything(home: Path, others: dict[ServerName, str]) -> None:
+    with pytest.raises(ZeroDivisionError), running_stack(home, given=others):
         assert processes_of(home)
         raise ZeroDivisionError
 
@@ -103,29 +109,28 @@ def test_given_servers_are_used_and_not_stopped(home: Path, stack: Stack, stack_
     assert all(one.problem is None for one in stack.status())
 
 
-def test_a_given_server_that_is_missing_takes_the_others_along(home: Path) -> None:
+def test_a_given_server_that_is_missing_takes_the_others_along(home: Path, others: dict[ServerName, str]) -> None:
     with pytest.raises(StackError, match=r"HERALD_REDIS names 127\.0\.0\.1:1, which does not answer"):
-        Stack(home, given={ServerName.REDIS: "redis://127.0.0.1:1/0"}).up()
+        Stack(home, given=others | {ServerName.REDIS: "redis://127.0.0.1:1/0"}).up()
 
     assert processes_of(home) == []
 
 
-def test_a_server_that_cannot_start_shows_its_log_and_takes_the_others_along(home: Path) -> None:
-    Stack(home).up()
-    Stack(home).down()
+def test_a_server_that_cannot_start_shows_its_log(home: Path, others: dict[ServerName, str]) -> None:
+    with running_stack(home, given=others):
+        pass
     (home / "postgres" / "data" / "PG_VERSION").write_text("9.1\n")
 
     with pytest.raises(StackError, match=r"(?s)postgres ended before it answered; its log, .*not compatible"):
-        Stack(home).up()
+        Stack(home, given=others).up()
 
     assert processes_of(home) == []
 
 
-def test_a_set_up_that_was_broken_off_is_done_again(home: Path) -> None:
+def test_a_set_up_that_was_broken_off_is_done_again(home: Path, others: dict[ServerName, str]) -> None:
     half = home / "postgres" / "data"
     half.mkdir(parents=True)
     (half / "PG_VERSION").write_text("")
 
-    Stack(home).up()
-
-    assert all(one.problem is None for one in Stack(home).status())
+    with running_stack(home, given=others) as endpoints:
+        execute(endpoints.postgres, "SELECT 1")
