@@ -1,19 +1,19 @@
 """Which Faust app is this process? The one of the role that ``HERALD_ROLE`` names, wired here and nowhere else.
 
-``faust -A app worker`` runs it, and so does ``herald worker``.
+``faust -A app worker`` runs it, and so does ``herald worker``. Each builder imports what its role needs: a worker that
+is started again after a crash is back a second earlier without the libraries of the other roles.
 """
 
 import random
 import socket
 import time
 from collections.abc import Callable, Sequence
+from importlib.metadata import version
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
 
-import templates
 import topics
-from agents import delay, enrich, send, sink, subscribe
 from observability import logging
 from observability.metrics import Metrics
 from pipeline.batching import BatchPolicy
@@ -21,23 +21,11 @@ from pipeline.delivery import SendPolicy
 from pipeline.enrich import EnrichPolicy
 from pipeline.notifications import Channel
 from pipeline.ports import Provider
-from pipeline.rendering import Renderer
 from pipeline.retry import RetryPolicy
-from providers.email.smtp import SmtpEmail
-from providers.push.fcm import FcmPush
-from providers.push.service_account import ServiceAccount
-from providers.sms.batch_http import BatchHttpSms
 from settings import Role, Settings
-from storage.postgres import PostgresOutcomes, PostgresStatuses
-from storage.reader import StatusReader
-from storage.redis import StatusCache
 from streaming.app import ConsumerApp, RoleApp, ServiceApp, WorkerPolicy
-from streaming.delay import DelayService
-from tables.claims import Claims
-from tables.seen import SeenEvents
-from tables.subscriptions import Subscriptions
 from web.health import Problem
-from web.server import HttpServer, add_status_api, operations_app
+from web.server import HttpServer, operations_app
 
 POSTGRES_TIMEOUT_S = 10.0
 REDIS_TIMEOUT_S = 2.0
@@ -56,6 +44,7 @@ def create_app(settings: Settings) -> RoleApp:
     )
     registry = CollectorRegistry()
     metrics = Metrics(registry)
+    metrics.build(version("cargo-herald"), settings.role)
     app = BUILDERS[settings.role](settings, metrics)
     serve(app, settings, registry)
     return app
@@ -69,6 +58,11 @@ def serve(app: RoleApp, settings: Settings, registry: CollectorRegistry) -> None
 
 
 def _add_api(http: web.Application, app: RoleApp, settings: Settings) -> None:
+    from storage.postgres import PostgresStatuses
+    from storage.reader import StatusReader
+    from storage.redis import StatusCache
+    from web.server import add_status_api
+
     postgres = PostgresStatuses(settings.postgres, timeout_s=POSTGRES_TIMEOUT_S, pool_size=8)
     cache = StatusCache(settings.redis, timeout_s=REDIS_TIMEOUT_S, ttl_s=STATUS_TTL_S)
     app.to_open += [postgres, cache]
@@ -120,6 +114,12 @@ def needed_topics(settings: Settings) -> tuple[str, ...]:
 
 
 def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
+    import templates
+    from agents import enrich, subscribe
+    from pipeline.rendering import Renderer
+    from tables.seen import SeenEvents
+    from tables.subscriptions import Subscriptions
+
     app = ConsumerApp(worker_policy(settings), metrics)
     subscriptions = Subscriptions(app)
     enricher = enrich.Enricher(
@@ -139,6 +139,9 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
 
 
 def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
+    from agents import send
+    from tables.claims import Claims
+
     channel = settings.role.channel
     assert channel is not None
     app = ConsumerApp(worker_policy(settings), metrics)
@@ -181,6 +184,10 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
 
 
 def build_sink(settings: Settings, metrics: Metrics) -> ConsumerApp:
+    from agents import sink
+    from storage.postgres import PostgresOutcomes
+    from storage.redis import StatusCache
+
     app = ConsumerApp(worker_policy(settings), metrics)
     store = PostgresOutcomes(settings.postgres, timeout_s=POSTGRES_TIMEOUT_S, pool_size=2)
     cache = StatusCache(settings.redis, timeout_s=REDIS_TIMEOUT_S, ttl_s=STATUS_TTL_S)
@@ -199,6 +206,9 @@ def build_sink(settings: Settings, metrics: Metrics) -> ConsumerApp:
 
 
 def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
+    from agents import delay
+    from streaming.delay import DelayService
+
     app = ServiceApp(worker_policy(settings), metrics)
     app.to_open.append(
         DelayService(
@@ -220,6 +230,8 @@ def build_api(settings: Settings, metrics: Metrics) -> ServiceApp:
 
 
 def sms(settings: Settings) -> Provider:
+    from providers.sms.batch_http import BatchHttpSms
+
     return BatchHttpSms(
         settings.sms_url,
         settings.sms_token.get_secret_value(),
@@ -230,6 +242,8 @@ def sms(settings: Settings) -> Provider:
 
 
 def email(settings: Settings) -> Provider:
+    from providers.email.smtp import SmtpEmail
+
     return SmtpEmail(
         settings.smtp_host,
         settings.smtp_port,
@@ -243,6 +257,9 @@ def email(settings: Settings) -> Provider:
 
 
 def push(settings: Settings) -> Provider:
+    from providers.push.fcm import FcmPush
+    from providers.push.service_account import ServiceAccount
+
     if settings.fcm_credentials is None:
         raise SystemExit("HERALD_FCM_CREDENTIALS is needed: the path of a service account's key file")
     return FcmPush(

@@ -21,6 +21,7 @@ import topics
 from agents.recent import Recent
 from agents.turn import dead_letter, first_seen, outcome_record
 from observability.metrics import Metrics
+from pipeline import strict_json
 from pipeline import trail as trails
 from pipeline.batching import BatchPolicy, Item, LaneQueue
 from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, judge
@@ -40,7 +41,7 @@ log = structlog.get_logger(__name__)
 # On top of the provider's own time limit, which gives the better answer.
 GRACE_S = 1.0
 
-decode = msgspec.json.Decoder(Notification).decode
+notification_of = msgspec.json.Decoder(Notification)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +171,7 @@ class Sender:
             call.callback(self._release, queue, batch)
             with self._engine.work():
                 sendings = [item.value for item in batch]
+                self._metrics.in_flight(self._provider.channel, self._engine.in_flight.records())
                 claimed = await self._claims.claim(_offsets(sendings))
                 verdicts = await self._tell(sendings)
                 # The keys and the call are free as soon as the provider has answered, not when Kafka has.
@@ -200,6 +202,8 @@ class Sender:
                 to_send.append(one)
             else:
                 verdicts.append((one, Verdict(outcome=outcome)))
+        if in_doubt := sum(self._claims.is_in_doubt(one.fetch.tp, one.record.offset) for one in sendings):
+            self._doubt(in_doubt)
         if to_send:
             results = await self._call(to_send)
             now_ms = self._clock_ms()
@@ -217,6 +221,8 @@ class Sender:
         except Exception as bug:
             log.exception("provider adapter failed", provider=self._provider.name)
             results = [Unconfirmed(f"the adapter failed: {type(bug).__name__}")] * len(notifications)
+        if in_doubt := sum(isinstance(result, Unconfirmed) for result in results):
+            self._doubt(in_doubt)
         self._metrics.call(
             self._provider.channel,
             self._provider.name,
@@ -225,6 +231,10 @@ class Sender:
             time.perf_counter() - started,
         )
         return results
+
+    def _doubt(self, notifications: int) -> None:
+        decision = "send-again" if self._policy.resend_in_doubt else "give-up"
+        self._metrics.in_doubt(self._provider.channel, decision, notifications)
 
     def _judge(self, one: Sending, result: SendResult, now_ms: int) -> Verdict:
         try:
@@ -276,10 +286,7 @@ class Sender:
 def _parse(record: Any, fetch: Fetch, now_ms: int) -> Sending:
     """Raises InvalidInput."""
     trail = trails.read(record.headers, now_ms)
-    try:
-        return Sending(decode(record.value or b""), trail, record, fetch)
-    except msgspec.DecodeError as error:
-        raise InvalidInput("", f"no notification: {error}") from error
+    return Sending(strict_json.parse(notification_of, record.value or b""), trail, record, fetch)
 
 
 def _refuse(record: Any, refusal: InvalidInput) -> Record:

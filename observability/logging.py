@@ -21,14 +21,15 @@ Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
 
 SERVICE = "cargo-herald"
+LIBRARIES = ("faust", "mode", "aiokafka", "aiohttp", "streaming")
 
 
 def configure(level: Level, fmt: Format, role: str, instance: str, stream: TextIO | None = None) -> None:
     """Take over structlog and the root logger; call once, at the start of a process.
 
-    ``level`` is that of our own code; libraries speak at ``info`` at most, for a Faust worker whose loggers are at
-    ``debug`` spends a tenth of its time on them. ``auto`` is for people when ``stream`` (stdout) is a terminal.
-    ``instance`` names this process among its role's (the pod's name).
+    ``level`` is that of our own code; libraries are a step quieter, and never at ``debug``: a Faust worker whose
+    loggers are at that level spends a tenth of its time on them. ``auto`` is for people when ``stream`` (stdout) is a
+    terminal. ``instance`` names this process among its role's (the pod's name).
     """
     stream = stream or sys.stdout
     own_level = logging.getLevelNamesMapping()[level.upper()]
@@ -46,6 +47,9 @@ def configure(level: Level, fmt: Format, role: str, instance: str, stream: TextI
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_from_library, *chain]))
     logging.basicConfig(handlers=[handler], level=max(own_level, logging.INFO), force=True)
+    for library in LIBRARIES:
+        # What a worker does on its way up and down fills a screen; an operator wants the lines that are not usual.
+        logging.getLogger(library).setLevel(max(own_level + 10, logging.INFO))
     logging.captureWarnings(True)
 
 

@@ -68,7 +68,6 @@ class Metrics:
 
         # Enrich.
         self._events = count("events_total", "Status events, by what became of them", "disposition")
-        self._refused = count("refused_total", "Records that broke their contract, by the rule they broke", "reason")
         self._created = count("notifications_created_total", "Notifications given birth to", "channel", "lane")
 
         # Send.
@@ -98,8 +97,6 @@ class Metrics:
         )
         self._sink = histogram("sink_batch_seconds", "One batch into a store", CALL_SECONDS, "store")
         self._redis_failures = count("redis_failures_total", "Redis calls that failed; nothing depends on them")
-        self._table_rows = gauge("table_rows", "Rows of a table on this worker", "table")
-        self._recovery = gauge("table_recovery_seconds", "The last recovery of the tables from their changelogs")
 
     def build(self, version: str, role: str) -> None:
         self._build.info({"version": version, "role": role})
@@ -131,10 +128,6 @@ class Metrics:
     def events(self, dispositions: Counter[Disposition]) -> None:
         for disposition, events in dispositions.items():
             self._events[disposition].inc(events)
-
-    def refused(self, reasons: Counter[str]) -> None:
-        for reason, records in reasons.items():
-            self._refused[reason].inc(records)
 
     def created(self, notifications: Counter[tuple[Channel, Lane]]) -> None:
         for labels, born in notifications.items():
@@ -192,12 +185,6 @@ class Metrics:
 
     def redis_failed(self) -> None:
         self._redis_failures[()].inc()
-
-    def table(self, table: str, rows: int) -> None:
-        self._table_rows[table].set(rows)
-
-    def recovered(self, seconds: float) -> None:
-        self._recovery[()].set(seconds)
 
 
 def result_of(kind: type[SendResult]) -> str:

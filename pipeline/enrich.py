@@ -30,7 +30,6 @@ class SeenRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
 
     revision: datetime | None
     source: Source
-    seen_ms: int
 
 
 class Renderer(Protocol):
@@ -144,7 +143,7 @@ def _tell(
         record=_record(event, source, Disposition.ACCEPTED, now, everyone),
         notifications=tuple(notifications),
         failed=tuple(failed),
-        seen=SeenRow(revision=event.revision, source=source, seen_ms=round(now.timestamp() * 1000)),
+        seen=SeenRow(revision=event.revision, source=source),
     )
 
 

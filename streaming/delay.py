@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 POLL_MS = 200
 AT_ONCE = 1_000
 COMMIT_TIMEOUT_S = 30.0
+SHOW_EVERY_MS = 1_000
 
 # When a record is due (ms since the epoch), and what it becomes then.
 Due = tuple[int, Record]
@@ -51,6 +52,8 @@ class DelayService(Service):
         self._end = end
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
+        self._position: dict[TopicPartition, int] = {}
+        self._show_at_ms = 0
         self._topics = topics
         self._settings = {
             "bootstrap_servers": kafka,
@@ -79,10 +82,25 @@ class DelayService(Service):
     async def _serve_until_stopped(self) -> None:
         while not self.should_stop:
             now_ms = self._clock_ms()
+            self._show(now_ms)
             self._resume(now_ms)
             polled = await self._consumer.getmany(timeout_ms=self._poll_ms(now_ms), max_records=AT_ONCE)
             if polled:
                 await self._turn(polled)
+
+    def _show(self, now_ms: int) -> None:
+        if now_ms < self._show_at_ms:
+            return
+        self._show_at_ms = now_ms + SHOW_EVERY_MS
+        waiting, overdue_ms = dict.fromkeys(self._topics, 0), dict.fromkeys(self._topics, 0)
+        for tp in self._consumer.assignment():
+            committed, end = self._position.get(tp), self._consumer.highwater(tp)
+            if end is not None and committed is not None:
+                waiting[tp.topic] += end - committed
+            if tp in self._paused_until:
+                overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - self._paused_until[tp])
+        for topic, records in waiting.items():
+            self._metrics.waiting(topic, records=records, overdue_s=overdue_ms[topic] / 1000)
 
     def _poll_ms(self, now_ms: int) -> int:
         soonest = min(self._paused_until.values(), default=now_ms + POLL_MS)
@@ -106,6 +124,7 @@ class DelayService(Service):
                 returned += [record for _, record in waits[:ready]]
                 offsets[tp] = records[ready - 1].offset + 1
                 self._metrics.consumed(tp.topic, ready)
+            self._position[tp] = records[ready].offset if ready < len(waits) else records[-1].offset + 1
             if ready < len(waits):
                 self._wait(tp, records[ready].offset, waits[ready][0])
         await self._out.send_all(returned)

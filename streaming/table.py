@@ -5,7 +5,7 @@ round: RocksDB only ever holds what the changelog holds, rows are written a batc
 from any task. Assignment, recovery and standby stay Faust's.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any, cast
 
 import faust
@@ -27,12 +27,6 @@ class ChangelogTable(faust.Table[bytes, bytes]):
         """The row as the changelog has it; None if there is none. Does not block on the network."""
         return cast(bytes | None, self._database(partition).get(key))
 
-    def rows(self, partition: int) -> Iterator[tuple[bytes, bytes]]:
-        """Every row of the partition."""
-        for key, value in self._database(partition).items():
-            if key != OFFSET_KEY:
-                yield key, value
-
     async def write(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
         """Put rows (None deletes) and return when the broker has them. Raises ProduceFailed."""
         if not rows:
@@ -48,13 +42,6 @@ class ChangelogTable(faust.Table[bytes, bytes]):
         batch.put(OFFSET_KEY, str(offsets[partition]).encode())
         self._database(partition).write(batch)
 
-    def forget(self, partition: int, keys: Sequence[bytes]) -> None:
-        """Drop rows from the local store alone, where the changelog's own retention drops them from Kafka."""
-        batch = WriteBatch(raw_mode=True)
-        for key in keys:
-            batch.delete(key)
-        self._database(partition).write(batch)
-
     def partitions_here(self) -> set[int]:
         """The partitions of the changelog that are assigned to this worker as active."""
         topic = self.changelog_topic_name
@@ -68,8 +55,11 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             raise Drained(f"{self.name}-{partition} is not assigned to this worker") from None
 
 
-def table(app: faust.App, name: str, *, help: str) -> ChangelogTable:
-    """Define a table of ``app``, before it starts; its changelog topic must be there."""
+def table(app: faust.App, name: str, *, help: str, forget_after_s: float | None = None) -> ChangelogTable:
+    """Define a table of ``app``, before it starts; its changelog topic must be there.
+
+    With ``forget_after_s`` RocksDB drops rows that old as it compacts, as the changelog does by its retention.
+    """
     defined = ChangelogTable(
         app,
         name=name,
@@ -77,6 +67,7 @@ def table(app: faust.App, name: str, *, help: str) -> ChangelogTable:
         value_type=bytes,
         partitions=app.conf.topic_partitions,
         help=help,
+        options={} if forget_after_s is None else {"ttl": round(forget_after_s)},
     )
     app.tables.add(defined)
     return defined

@@ -46,7 +46,6 @@ def feed(registry: CollectorRegistry) -> Metrics:
     metrics.rebalanced()
     metrics.stuck(2.0)
     metrics.events(Counter({Disposition.ACCEPTED: 3, Disposition.REPEATED: 1}))
-    metrics.refused(Counter({"unknown-code": 2}))
     metrics.created(Counter({(Channel.SMS, Lane.URGENT): 4}))
     metrics.in_flight(Channel.SMS, 9)
     results = [Accepted("a"), Accepted("b"), TransientError("x"), Throttled("x"), PermanentError("x"), Unconfirmed("x")]
@@ -59,6 +58,4 @@ def feed(registry: CollectorRegistry) -> Metrics:
     metrics.dead_lettered(Counter({"attempts-exhausted": 1}))
     metrics.stored("postgres", new=3, known=1, seconds=0.02)
     metrics.redis_failed()
-    metrics.table("claims", 11)
-    metrics.recovered(1.25)
     return metrics

@@ -36,7 +36,6 @@ AT = {"topic": TOPIC, "partition": "3"}
         ("herald_rebalances_total", {}, 1),
         ("herald_stuck_seconds", {}, 2),
         ("herald_events_total", {"disposition": "accepted"}, 3),
-        ("herald_refused_total", {"reason": "unknown-code"}, 2),
         ("herald_notifications_created_total", {**SMS, "lane": "urgent"}, 4),
         ("herald_notifications_in_flight", SMS, 9),
         ("herald_attempts_total", {**CALL, "result": "accepted"}, 2),
@@ -62,8 +61,6 @@ AT = {"topic": TOPIC, "partition": "3"}
         ("herald_sink_rows_total", {"store": "postgres", "result": "known"}, 1),
         ("herald_sink_batch_seconds_count", {"store": "postgres"}, 1),
         ("herald_redis_failures_total", {}, 1),
-        ("herald_table_rows", {"table": "claims"}, 11),
-        ("herald_table_recovery_seconds", {}, 1.25),
     ],
 )
 def test_each_fact_is_counted_once_under_its_labels(
