@@ -18,7 +18,7 @@ from observability import logging
 from observability.metrics import Metrics
 from pipeline.batching import BatchPolicy
 from pipeline.delivery import SendPolicy
-from pipeline.enrich import EnrichPolicy
+from pipeline.enrich import EnrichPolicy, waits_within
 from pipeline.notifications import Channel
 from pipeline.ports import Provider
 from pipeline.retry import RetryPolicy
@@ -127,8 +127,12 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
         seen=SeenEvents(app, keep_s=settings.seen_for_s),
         subscriptions=subscriptions,
         renderer=Renderer(templates.load()),
-        policy=EnrichPolicy(expire_after_s=settings.expire_after_s, subscription_grace_s=settings.subscription_grace_s),
+        policy=EnrichPolicy(
+            expire_after_s=settings.expire_after_s,
+            waits=waits_within(settings.subscription_grace_s, settings.retry_tiers_s),
+        ),
         tiers_s=settings.retry_tiers_s,
+        caught_up=lambda partition: app.fetch_consumer.is_caught_up(topics.SUBSCRIPTIONS, partition),
         metrics=metrics,
         clock_ms=now_ms,
     )

@@ -50,7 +50,10 @@ class Turn:
 
 @dataclass(frozen=True, kw_only=True)
 class Enricher:
-    """The I/O around `pipeline.enrich.decide`, a turn at a time; ``clock_ms`` is wall time."""
+    """The I/O around `pipeline.enrich.decide`, a turn at a time; ``clock_ms`` is wall time.
+
+    ``caught_up`` tells of a partition whether every subscription published to it has been read.
+    """
 
     out: RecordSink
     seen: SeenEvents
@@ -58,6 +61,7 @@ class Enricher:
     renderer: Renderer
     policy: EnrichPolicy
     tiers_s: tuple[float, ...]
+    caught_up: Callable[[int], bool]
     metrics: Metrics
     clock_ms: Callable[[], int]
 
@@ -82,8 +86,12 @@ class Enricher:
             results = decode(record.value, trails.header(record.headers, CONTENT_TYPE))
         except InvalidInput as refusal:
             trail, results = trails.DEFAULTS, [refusal]
-        # Grace counts from the first look: an event that lay in the topic for hours gets its grace all the same.
-        at = first_seen(trail, record.topic, record.partition, record.offset, turn.now_ms)
+        except Exception as bug:
+            log.exception("cannot decode", topic=record.topic, partition=record.partition, offset=record.offset)
+            at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
+            self._refuse(record, at, turn, DeadLetterReason.BUG, type(bug).__name__)
+            return
+        at = first_seen(trail, record.topic, record.partition, record.offset, record.timestamp)
         for index, result in enumerate(results):
             here = at if trail.origin_topic else msgspec.structs.replace(at, origin_index=index)
             if isinstance(result, InvalidInput):
@@ -110,7 +118,8 @@ class Enricher:
                 source_of(trail),
                 seen=seen,
                 subscription=subscription,
-                first_seen_ms=trail.first_seen_ms,
+                waited=trail.attempts,
+                caught_up=self.caught_up(partition),
                 now=turn.now,
                 renderer=self.renderer,
                 policy=self.policy,

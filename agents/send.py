@@ -304,11 +304,7 @@ def _offsets(sendings: Sequence[Sending]) -> dict[TP, list[int]]:
 def define(app: ConsumerApp, sender: Sender, claims: Claims, channel: Channel, *, window: int) -> None:
     """An agent for each lane, each with a window of its own: a flood of bulk leaves urgent's empty."""
 
-    async def take_over() -> None:
-        lanes = {topics.lane(channel, lane) for lane in Lane}
-        claims.load(tp for tp in app.fetch_consumer.assignment() if tp.topic in lanes)
-
-    app.engine.on_assigned(take_over)
+    app.engine.on_assigned(claims.load)
     app.engine.on_revoked(sender.forget)
 
     def agent(lane: Lane) -> None:

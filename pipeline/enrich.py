@@ -2,10 +2,13 @@
 
     retracted                               `retracted`, nobody is told
     seen before, at no later revision       `repeated`
-    no subscription, grace not over         wait, and look again
-    no subscription, grace over             `unsubscribed`
+    no subscription, looks left             wait, and look again
+    no subscription after the last look     `unsubscribed`
     subscribed, but nobody wants this       `silent`
     otherwise                               `accepted`: a notification for each recipient and channel
+
+Looks are counted, not seconds, and the last one counts only when every subscription that has been published is known
+here: after an outage both are read from a backlog, in no order between them.
 
 A later revision of an event is told as a correction. The same record read again after a crash is no repeat: its row in
 the table of seen events was written after its notifications were durable, so it is passed over.
@@ -13,6 +16,7 @@ the table of seen events was written after its notifications were durable, so it
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Protocol
 
 import msgspec
@@ -38,8 +42,10 @@ class Renderer(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class EnrichPolicy:
+    """``waits`` is how often an event waits for its subscription; `waits_within` makes it of seconds."""
+
     expire_after_s: float
-    subscription_grace_s: float
+    waits: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +78,15 @@ class PassOver:
 
 EnrichDecision = Told | Wait | PassOver
 
+# For a backlog of subscriptions to be read.
+MORE_WAITS = 5
+
+
+def waits_within(grace_s: float, tiers_s: tuple[float, ...]) -> int:
+    """How many of the tiers, one after the other, fit into the grace; at least one where there is any grace."""
+    ends = accumulate(tiers_s)
+    return max(sum(end <= grace_s for end in ends), 1 if grace_s > 0 else 0)
+
 
 def decide(
     event: StatusEvent,
@@ -79,12 +94,16 @@ def decide(
     *,
     seen: SeenRow | None,
     subscription: Subscription | None,
-    first_seen_ms: int,
+    waited: int,
+    caught_up: bool,
     now: datetime,
     renderer: Renderer,
     policy: EnrichPolicy,
 ) -> EnrichDecision:
-    """``first_seen_ms`` is when the record first came here; ``seen`` and ``subscription`` are rows of the tables."""
+    """``seen`` and ``subscription`` are rows of the tables; ``waited`` is how often the event has waited already.
+
+    ``caught_up``: every subscription that has been published so far is in the table.
+    """
     if seen is not None and seen.source == source:
         return PassOver()
     if event.retracted:
@@ -92,7 +111,7 @@ def decide(
     if seen is not None and not _is_later(event.revision, seen.revision):
         return Told(record=_record(event, source, Disposition.REPEATED, now))
     if subscription is None:
-        if now.timestamp() * 1000 < first_seen_ms + policy.subscription_grace_s * 1000:
+        if waited < policy.waits + (0 if caught_up or not policy.waits else MORE_WAITS):
             return Wait()
         return Told(record=_record(event, source, Disposition.UNSUBSCRIBED, now))
     return _tell(event, source, subscription, now, renderer, policy)

@@ -136,7 +136,7 @@ class ConsumerApp(RoleApp):
             broker_max_poll_records=policy.fetch_messages,
             broker_max_poll_interval=NEVER_S,
             broker_session_timeout=policy.session_timeout_s,
-            broker_heartbeat_interval=policy.session_timeout_s / 3,
+            broker_heartbeat_interval=min(1.0, policy.session_timeout_s / 3),
             broker_rebalance_timeout=max(60.0, 2 * policy.drain_timeout_s),
             broker_commit_every=None,
             broker_commit_interval=policy.commit_interval_s,
@@ -162,7 +162,7 @@ class ConsumerApp(RoleApp):
 
     def consumer_is_ready(self) -> bool:
         """Partitions are assigned, tables recovered, records may flow."""
-        return self.started and not self.rebalancing and self.tables.actives_ready and self.fetch_consumer.flow_active
+        return self.started and self.fetch_consumer.is_open
 
     async def on_start(self) -> None:
         await super().on_start()
@@ -170,12 +170,15 @@ class ConsumerApp(RoleApp):
 
     async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
         self.metrics.rebalanced()
-        here = {tp.partition for tp in self.consumer.assignment() if self.engine.in_flight.is_batched(tp.topic)}
+        assigned = await self.fetch_consumer.take_over()
+        if assigned is None:
+            return
         for table in self.tables.values():
-            if missing := here - cast(ChangelogTable, table).partitions_here():
+            if missing := {tp.partition for tp in assigned} - cast(ChangelogTable, table).partitions_here():
                 # The assignor leaves out a changelog that it has not heard of yet; a new join brings it.
                 self.end(f"partitions {sorted(missing)} came without their table {table.name}")
-        await self.engine.assigned()
+        self.engine.assigned(assigned)
+        self.fetch_consumer.open(assigned)
 
     def _new_transport(self) -> FetchTransport:
         return FetchTransport(self.conf.broker_consumer, self)

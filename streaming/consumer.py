@@ -29,12 +29,54 @@ class FetchConsumer(driver.Consumer):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._open: frozenset[TP] | None = None
+        self._assignments = 0
         self._expected: dict[TP, int] = {}
         self._gap_seen_at: dict[TP, int] = {}
 
+    @property
+    def is_open(self) -> bool:
+        """Records of the present assignment may come."""
+        return self._open is not None
+
+    async def take_over(self) -> frozenset[TP] | None:
+        """Seek to what the group has committed for the batched topics assigned; None if they have gone meanwhile.
+
+        Faust seeks too, but a recovery of the assignment before may let records of the next one through unsought.
+        """
+        number = self._assignments
+        assigned = frozenset(tp for tp in self.assignment() if self.app.engine.in_flight.is_batched(tp.topic))
+        committed = await self.seek_to_committed() if assigned else {}
+        if number != self._assignments:
+            return None
+        for tp in assigned:
+            offset = committed.get(tp)
+            self._committed_offset[tp] = offset
+            if offset is not None:
+                self._expected[tp] = offset
+        return assigned
+
+    def open(self, assigned: frozenset[TP]) -> None:
+        """Let the records of these partitions come."""
+        self._open = assigned
+
+    def _close(self) -> None:
+        self._open = None
+        self._assignments += 1
+        self._expected.clear()
+        self._gap_seen_at.clear()
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._close()
+        await super().on_partitions_revoked(revoked)
+
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 as Faust names it
         in_flight = self.app.engine.in_flight
-        active = active_partitions or set()
+        open_now = self._open or frozenset()
+        active = {tp for tp in active_partitions or () if tp in open_now or not in_flight.is_batched(tp.topic)}
+        if not active:
+            await self.sleep(POLL_WHILE_FULL_S)
+            return {}
         roomy = {tp for tp in active if in_flight.has_room(tp.topic)}
         if len(roomy) == len(active):
             return await super()._getmany(active, timeout)
@@ -64,14 +106,15 @@ class FetchConsumer(driver.Consumer):
             if not self.flow_active:
                 return
             if self.app.engine.in_flight.is_batched(tp.topic):
-                await self._deliver_fetch(tp, records)
+                if self._open is not None and tp in self._open:
+                    await self._deliver_fetch(tp, records)
             else:
                 for record in records:
                     await self._hand_over(self._to_message(tp, record))
                     self._read_offset[tp] = record.offset
 
     async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
-        expected = self._expected.get(tp, self._committed_offset[tp])
+        expected = self._expected.get(tp)
         if expected is not None and records[0].offset < expected:
             records = [record for record in records if record.offset >= expected]
             if not records:
@@ -109,10 +152,6 @@ class FetchConsumer(driver.Consumer):
     async def _hand_over(self, message: Any) -> None:
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
 
-    async def perform_seek(self) -> None:
-        await super().perform_seek()
-        self._expected.clear()
-
     def _filter_tps_with_pending_acks(self, topics: Any = None) -> Iterator[TP]:
         return iter(list(self.app.engine.in_flight.watermarks()))
 
@@ -122,6 +161,15 @@ class FetchConsumer(driver.Consumer):
     def committed(self, tp: TP) -> int | None:
         """The offset that is known to be committed: what a crash would begin again from."""
         return self._committed_offset[tp]
+
+    def is_caught_up(self, topic: str, partition: int) -> bool:
+        """Whether every record of the partition that the last fetch knew of has been finished here."""
+        tp = TP(topic, partition)
+        end = self.highwater(tp)
+        if end is None:
+            return False
+        done = self.app.engine.in_flight.watermarks().get(tp, self._committed_offset[tp] or 0)
+        return done >= end
 
     def lag(self) -> dict[TP, int]:
         """How many records each assigned partition has that this group has not committed."""
@@ -135,10 +183,10 @@ class FetchConsumer(driver.Consumer):
 
     async def wait_empty(self) -> None:
         """On a rebalance and on the way out: let work under way end, within a time limit, then commit and forget."""
+        self._close()
         await self.app.engine.drain()
         await self.commit_and_end_transactions()
         self.app.engine.reset()
-        self._expected.clear()
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's check looks for acks per event; `streaming.watchdog` looks at watermarks instead."""

@@ -12,6 +12,7 @@ from typing import Any, NoReturn, cast
 import structlog
 from faust import Stream
 from faust.types import StreamT
+from faust.types.tuples import TP
 
 from streaming.inflight import Fetch, InFlight
 
@@ -40,10 +41,10 @@ class Engine:
         self._idle.set()
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
-        self._on_assigned: list[Callable[[], Awaitable[None]]] = []
+        self._on_assigned: list[Callable[[frozenset[TP]], None]] = []
         self._on_revoked: list[Callable[[], None]] = []
 
-    def on_assigned(self, hook: Callable[[], Awaitable[None]]) -> None:
+    def on_assigned(self, hook: Callable[[frozenset[TP]], None]) -> None:
         """Call the hook once tables are recovered, before any record of a new assignment arrives."""
         self._on_assigned.append(hook)
 
@@ -130,10 +131,10 @@ class Engine:
         log.critical("worker cannot go on", exc_info=error)
         self._end(f"{type(error).__name__}: {error}")
 
-    async def assigned(self) -> None:
-        """Faust's signal after recovery: records may come again."""
+    def assigned(self, assigned: frozenset[TP]) -> None:
+        """Tables are recovered; the records of these partitions are about to come."""
         for hook in self._on_assigned:
-            await hook()
+            hook(assigned)
         self._draining = False
 
     async def drain(self) -> None:

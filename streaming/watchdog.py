@@ -9,9 +9,10 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, cast
 
 import structlog
+from faust.tables.manager import TableManager
 from faust.types.tuples import TP
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ async def watch(app: "ConsumerApp", patience: Patience) -> None:
     moved: dict[TP, tuple[int | None, float]] = {}
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
-        if app.rebalancing or not app.consumer_is_ready():
-            patience.renew()
+        if not app.consumer_is_ready():
+            # Recovery may take its time as long as it gets on; a rebalance that never ends has been seen.
+            stood_s = patience.look(dict(cast(TableManager, app.tables).recovery.active_offsets), has_work=True)
+            if patience.is_over():
+                app.end(f"not ready, and no nearer to it for {stood_s:.0f} s")
             continue
         in_flight, lag = app.engine.in_flight, app.fetch_consumer.lag()
         for tp in known - lag.keys():
