@@ -1,0 +1,179 @@
+"""Where does a dead letter go when it is replayed? Decided from its reason, its origin and its value.
+
+reason `template`            nowhere: enrich would pass the event over as a repeat
+cargo.status.v1              back to it, as it was
+herald.status.v1             to cargo.status.v1, as it was: there it gets coordinates, and a line in the ledger, anew
+cargo.subscriptions.v1       back to it, as it was
+a lane, or a wait for one    to its lane as a new notification, with a line in the ledger
+a wait for a subscription    to cargo.status.v1, as it was
+outcomes, ledger             back to it, as it was: the sink stores nothing twice
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from functools import partial
+from typing import TypeVar
+
+import msgspec
+
+import topics
+from agents.turn import CONTENT_TYPE, encode, ledger_record, outcome_record
+from pipeline import deadletters, events, strict_json
+from pipeline import trail as trails
+from pipeline.deadletters import DeadLetter
+from pipeline.delivery import DeadLetterReason
+from pipeline.errors import InvalidInput
+from pipeline.ledger import EventRecord
+from pipeline.notifications import Notification
+from pipeline.outcomes import Outcome
+from pipeline.trail import Trail
+from streaming.producer import Record
+
+PUBLIC = frozenset({topics.STATUS, topics.SUBSCRIPTIONS})
+RETRY_PREFIX = "herald.retry."
+
+INPUT = {
+    topics.STATUS: topics.STATUS,
+    topics.STATUS_AGAIN: topics.STATUS,
+    topics.SUBSCRIPTIONS: topics.SUBSCRIPTIONS,
+}
+
+ALREADY = "replayed already; --again does it once more"
+REPEAT = "enrich would pass it over as a repeat; publish the event at a later revision"
+MAY_BE_TOLD = "may have been told already"
+OVERWRITES = "overwrites what was published for its shipment since"
+
+T = TypeVar("T")
+
+_outcome = msgspec.json.Decoder(Outcome)
+_entry = msgspec.json.Decoder(EventRecord)
+
+
+class NotReplayable(Exception):
+    """The message says why, for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """``records`` makes, from the replay's number and the time, what is produced; ``note`` warns the operator."""
+
+    target: str
+    records: Callable[[int, datetime], list[Record]]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """One subject's replay, the ``number``-th; ``letters`` are all of it that were selected, the oldest first."""
+
+    letters: tuple[DeadLetter, ...]
+    number: int
+    route: Route
+
+    def records(self, now: datetime) -> list[Record]:
+        return self.route.records(self.number, now)
+
+    def marker(self) -> Record:
+        """Only for after `records` have been acknowledged."""
+        letter = self.letters[0]
+        headers = deadletters.marker_headers(letter, self.number, self.route.target)
+        return Record(topics.DLQ, letter.record.key, b"", headers, letter.record.partition)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What stays where it is."""
+
+    letters: tuple[DeadLetter, ...]
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    replays: list[Replay]
+    kept: list[Kept]
+
+
+def make_plan(letters: Iterable[DeadLetter], replays: Mapping[str, int], *, again: bool) -> Plan:
+    """In the order of ``letters``; ``replays`` says how often each subject has been replayed."""
+    plan = Plan([], [])
+    subjects: dict[str, list[DeadLetter]] = {}
+    for letter in letters:
+        subjects.setdefault(letter.subject, []).append(letter)
+    for subject, same in subjects.items():
+        done = replays.get(subject, 0)
+        if done and not again:
+            plan.kept.append(Kept(tuple(same), ALREADY))
+            continue
+        try:
+            plan.replays.append(Replay(tuple(same), done + 1, route_of(same[0])))
+        except NotReplayable as refusal:
+            plan.kept.append(Kept(tuple(same), f"not replayable: {refusal}"))
+    return plan
+
+
+def route_of(letter: DeadLetter) -> Route:
+    """Raises NotReplayable."""
+    origin = letter.trail.origin_topic
+    if letter.trail.reason == DeadLetterReason.TEMPLATE:
+        raise NotReplayable(REPEAT)
+    if origin in INPUT:
+        return _as_it_was(letter, INPUT[origin], OVERWRITES if origin == topics.SUBSCRIPTIONS else "")
+    if letter.notification_id is not None:
+        return _told_again(letter)
+    if origin == topics.OUTCOMES:
+        outcome = _decoded(_outcome, letter)
+        return Route(origin, lambda number, now: [outcome_record(outcome)])
+    if origin == topics.LEDGER:
+        entry = _decoded(_entry, letter)
+        return Route(origin, lambda number, now: [ledger_record(entry, letter.record.key)])
+    if origin.startswith(RETRY_PREFIX) and _is_event(letter.record.value):
+        return _as_it_was(letter, topics.STATUS)
+    raise NotReplayable("its value is no notification" if origin else "its origin is not known")
+
+
+def _as_it_was(letter: DeadLetter, target: str, note: str = "") -> Route:
+    kept = [(name, raw) for name, raw in letter.record.headers if name.lower() == CONTENT_TYPE]
+    record = Record(target, letter.record.key, letter.record.value, [*kept])
+    return Route(target, lambda number, now: [record], note)
+
+
+def _told_again(letter: DeadLetter) -> Route:
+    notification = deadletters.notification_of(letter.record.value)
+    assert notification is not None, "a dead letter with a notification's id holds one"
+    in_doubt = letter.trail.in_doubt or letter.trail.reason == DeadLetterReason.IN_DOUBT
+    return Route(
+        topics.lane(notification.channel, notification.lane),
+        partial(_renewed, letter, notification),
+        MAY_BE_TOLD if in_doubt else "",
+    )
+
+
+def _renewed(letter: DeadLetter, notification: Notification, number: int, now: datetime) -> list[Record]:
+    told = deadletters.renew(notification, number, now)
+    line = deadletters.ledger_line(told, letter, number, topics.DLQ)
+    return [
+        ledger_record(line, None),
+        Record(
+            topics.lane(told.channel, told.lane),
+            told.recipient.encode(),
+            encode(told),
+            trails.write(Trail(replay=number)),
+        ),
+    ]
+
+
+def _decoded(decoder: msgspec.json.Decoder[T], letter: DeadLetter) -> T:
+    try:
+        return strict_json.parse(decoder, letter.record.value or b"")
+    except InvalidInput as refusal:
+        raise NotReplayable(f"the sink would refuse it again: {refusal}") from refusal
+
+
+def _is_event(value: bytes | None) -> bool:
+    try:
+        events.decode(value or b"")
+    except InvalidInput:
+        return False
+    return True

@@ -1,0 +1,151 @@
+"""Each kind of dead letter goes back where another try can work, or says why none can."""
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+import pytest
+
+import topics
+from agents.turn import encode, ledger_record, outcome_record
+from cli.dlq_plan import ALREADY, MAY_BE_TOLD, OVERWRITES, PUBLIC, REPEAT, NotReplayable, make_plan, route_of
+from pipeline import trail as trails
+from pipeline.deadletters import DeadLetter, Marker, Stored, read
+from pipeline.delivery import DeadLetterReason, conclude
+from pipeline.enrich import refused
+from pipeline.ledger import EventRecord, Source
+from pipeline.notifications import Channel, Lane, Notification, replay_id
+from pipeline.outcomes import Status
+from pipeline.trail import Trail
+
+FIXTURES = Path(__file__).parents[2] / "fixtures"
+OWN = (FIXTURES / "status-own.json").read_bytes()
+NOW = datetime(2026, 3, 5, 8, tzinfo=UTC)
+LANE = topics.lane(Channel.EMAIL, Lane.BULK)
+WAIT = topics.retry(30.0)
+
+NOTIFICATION = Notification(
+    id="5b1f2c58-8d6e-5b27-9d41-3c1c2f3a4b5c",
+    event_id="e-1",
+    shipment_id="EXB1",
+    recipient="anna",
+    channel=Channel.EMAIL,
+    lane=Lane.BULK,
+    address="anna@example.org",
+    title="Loaded",
+    body="Loaded",
+    template="loaded",
+    template_version=3,
+    locale="en",
+    created_at=NOW,
+    expires_at=NOW,
+)
+TOLD = encode(NOTIFICATION)
+OUTCOME = conclude(NOTIFICATION, Status.SENT, 1_700_000_000_000, attempts=1, provider="smtp")
+ENTRY = refused("eventID: missing", Source(topic=topics.STATUS, partition=0, offset=3), NOW)
+CONTENT_TYPE = ("Content-Type", b"application/vnd.dcsa.tnt.v3.0+json")
+
+
+def letter(
+    origin: str,
+    value: bytes | None,
+    reason: DeadLetterReason = DeadLetterReason.INVALID_INPUT,
+    *,
+    offset: int = 0,
+    index: int = 0,
+) -> DeadLetter:
+    trail = Trail(origin_topic=origin, origin_index=index, reason=reason, attempts=6)
+    headers = [*trails.write(trail), CONTENT_TYPE]
+    found = read(
+        Stored(partition=1, offset=offset, at_ms=0, key=b"EXB1", value=value, headers=headers),  # type: ignore[arg-type]
+        PUBLIC,
+    )
+    assert isinstance(found, DeadLetter)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("origin", "value", "target", "note"),
+    [
+        (topics.STATUS, b"{", topics.STATUS, ""),
+        (topics.STATUS, None, topics.STATUS, ""),
+        (topics.STATUS, TOLD, topics.STATUS, ""),  # a stranger's "notification" stays a stranger's input
+        (topics.STATUS_AGAIN, OWN, topics.STATUS, ""),
+        (topics.SUBSCRIPTIONS, b"{", topics.SUBSCRIPTIONS, OVERWRITES),
+        (WAIT, OWN, topics.STATUS, ""),
+    ],
+)
+def test_input_goes_back_as_it_was(origin: str, value: bytes | None, target: str, note: str) -> None:
+    route = route_of(letter(origin, value))
+    (record,) = route.records(1, NOW)
+    assert (record.topic, record.key, record.value, record.headers) == (target, b"EXB1", value, [CONTENT_TYPE])
+    assert (route.target, route.note) == (target, note)
+
+
+@pytest.mark.parametrize("origin", [LANE, WAIT])
+def test_a_notification_is_told_anew_and_part_of_the_account(origin: str) -> None:
+    route = route_of(letter(origin, TOLD, DeadLetterReason.RETRIES_EXHAUSTED, offset=4))
+    entry, told = route.records(2, NOW)
+    assert (told.topic, told.key, told.headers) == (LANE, b"anna", [("herald-replay", b"2")])
+    assert told.value is not None
+    renewed = msgspec.json.decode(told.value, type=Notification)
+    assert (renewed.id, renewed.replay_of) == (replay_id(NOTIFICATION.id, 2), NOTIFICATION.id)
+    assert (entry.topic, entry.key) == (topics.LEDGER, b"EXB1")
+    assert entry.value is not None
+    line = msgspec.json.decode(entry.value, type=EventRecord)
+    assert line.source == Source(topic=topics.DLQ, partition=1, offset=4, index=2)
+    assert line.notifications[0].id == renewed.id
+
+
+def test_doubt_is_passed_on_to_the_operator() -> None:
+    assert route_of(letter(LANE, TOLD, DeadLetterReason.IN_DOUBT)).note == MAY_BE_TOLD
+    assert route_of(letter(LANE, TOLD, DeadLetterReason.RETRIES_EXHAUSTED)).note == ""
+
+
+@pytest.mark.parametrize(
+    ("origin", "original"), [(topics.OUTCOMES, outcome_record(OUTCOME)), (topics.LEDGER, ledger_record(ENTRY, b"EXB1"))]
+)
+def test_what_the_store_rejected_is_given_to_the_sink_again(origin: str, original: object) -> None:
+    value = encode(OUTCOME) if origin == topics.OUTCOMES else encode(ENTRY)
+    assert route_of(letter(origin, value, DeadLetterReason.REJECTED_BY_STORE)).records(1, NOW) == [original]
+
+
+@pytest.mark.parametrize(
+    ("origin", "value", "reason", "why"),
+    [
+        (topics.STATUS, OWN, DeadLetterReason.TEMPLATE, REPEAT),
+        (LANE, b"{", DeadLetterReason.INVALID_INPUT, "no notification"),
+        (WAIT, b"{}", DeadLetterReason.INVALID_INPUT, "no notification"),
+        (topics.OUTCOMES, b"{}", DeadLetterReason.INVALID_INPUT, "refuse it again"),
+        ("", TOLD, DeadLetterReason.INVALID_INPUT, "origin is not known"),
+    ],
+)
+def test_what_cannot_be_replayed_says_why(origin: str, value: bytes, reason: DeadLetterReason, why: str) -> None:
+    with pytest.raises(NotReplayable, match=why):
+        route_of(letter(origin, value, reason))
+
+
+def test_one_subject_is_replayed_once_for_all_its_letters() -> None:
+    first, second, other = (letter(topics.STATUS, b"{", offset=0), letter(topics.STATUS, b"{", offset=1, index=1),
+                            letter(topics.STATUS, b"[", offset=2))  # fmt: skip
+    plan = make_plan([first, second, other], {}, again=False)
+    assert [one.letters for one in plan.replays] == [(first, second), (other,)]
+    assert not plan.kept
+
+
+def test_what_was_replayed_is_left_out_unless_again_and_then_has_the_next_number() -> None:
+    one = letter(LANE, TOLD)
+    assert [kept.why for kept in make_plan([one], {one.subject: 2}, again=False).kept] == [ALREADY]
+    assert [replay.number for replay in make_plan([one], {one.subject: 2}, again=True).replays] == [3]
+
+
+def test_the_marker_lies_behind_its_letter_and_names_it() -> None:
+    one = letter(LANE, TOLD, offset=4)
+    (replay,) = make_plan([one], {}, again=False).replays
+    record = replay.marker()
+    assert (record.topic, record.partition, record.key, record.value) == (topics.DLQ, 1, b"EXB1", b"")
+    found = read(
+        Stored(partition=1, offset=9, at_ms=0, key=record.key, value=record.value, headers=record.headers),  # type: ignore[arg-type]
+        PUBLIC,
+    )
+    assert found == Marker(dead_letter="1-4", subject=one.subject, replay=1)
