@@ -14,7 +14,11 @@ from simulators.ledger import Summary
 
 TIMEOUT_S = 10.0
 
-DISPOSITIONS = "SELECT disposition, count(*) FROM event_ledger WHERE recorded_at >= $1 GROUP BY 1"
+# A replayed dead letter has a line of its own, and is no event that came in.
+DISPOSITIONS = """
+    SELECT disposition, count(*) FROM event_ledger
+    WHERE recorded_at >= $1 AND source_topic <> 'herald.dlq.v1' GROUP BY 1
+"""
 REFUSALS = """
     SELECT reason, count(*) FROM event_ledger
     WHERE recorded_at >= $1 AND disposition = 'refused' GROUP BY 1 ORDER BY 2 DESC, 1

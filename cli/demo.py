@@ -30,7 +30,7 @@ from stack import Endpoints, Stack
 
 HOME = Path(".herald/demo")
 TIERS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
-GRACE_S = 3.0
+GRACE_S = 7.0
 LOOK_EVERY_S = 0.5
 SETTLE_TIMEOUT_S = 120.0
 

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from aiokafka.errors import ConsumerStoppedError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
@@ -32,7 +32,7 @@ class FetchConsumer(driver.Consumer):
         self._open: frozenset[TP] | None = None
         self._assignments = 0
         self._expected: dict[TP, int] = {}
-        self._gap_seen_at: dict[TP, int] = {}
+        self._gaps: dict[TP, tuple[int, int]] = {}
 
     @property
     def is_open(self) -> bool:
@@ -46,7 +46,10 @@ class FetchConsumer(driver.Consumer):
         """
         number = self._assignments
         assigned = frozenset(tp for tp in self.assignment() if self.app.engine.in_flight.is_batched(tp.topic))
-        committed = await self.seek_to_committed() if assigned else {}
+        try:
+            committed = await self.seek_to_committed() if assigned else {}
+        except IllegalStateError:
+            return None  # taken away while we asked
         if number != self._assignments:
             return None
         for tp in assigned:
@@ -64,7 +67,7 @@ class FetchConsumer(driver.Consumer):
         self._open = None
         self._assignments += 1
         self._expected.clear()
-        self._gap_seen_at.clear()
+        self._gaps.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._close()
@@ -91,9 +94,8 @@ class FetchConsumer(driver.Consumer):
         try:
             while not (consumer_stopped() or fetcher_stopped()):
                 fetched, _ = await self._wait_next_records(POLL_S)
-                if not self.flow_active:
-                    await self.perform_seek()
-                elif fetched:
+                # What arrives while the flow is stopped is dropped: whoever takes the partitions over seeks.
+                if fetched and self.flow_active:
                     await self._deliver(fetched)
                 else:
                     await asyncio.sleep(0)
@@ -119,13 +121,15 @@ class FetchConsumer(driver.Consumer):
             records = [record for record in records if record.offset >= expected]
             if not records:
                 return
-        if expected is not None and records[0].offset > expected and self._gap_seen_at.get(tp) != expected:
+        if expected is not None and (gap := (expected, records[0].offset)) and gap[0] < gap[1]:
             # A rebalance can lose what was queued; what retention or a transaction marker took is gone for good. Only
-            # a second look at the same offset tells them apart.
-            self._gap_seen_at[tp] = expected
-            self.log.warning("offsets of %s jump from %s to %s: reading again", tp, expected, records[0].offset)
-            await self.seek(tp, expected)
-            return
+            # the very same gap at a second look is of the latter kind.
+            if self._gaps.get(tp) != gap:
+                self._gaps[tp] = gap
+                self.log.info("offsets of %s jump from %s to %s: reading again", tp, *gap)
+                await self._read_again(tp, expected)
+                return
+            self.log.info("offsets %s to %s of %s hold no records any more", expected, gap[1] - 1, tp)
         last = records[-1]
         self._expected[tp] = last.offset + 1
         self._read_offset[tp] = last.offset
@@ -148,6 +152,12 @@ class FetchConsumer(driver.Consumer):
                 generation_id=self.app.consumer_generation_id,
             )
         )
+
+    async def _read_again(self, tp: TP, offset: int) -> None:
+        try:
+            await self.seek_wait({tp: offset})
+        except IllegalStateError:
+            self.log.info("%s was taken away before it could be read again", tp)
 
     async def _hand_over(self, message: Any) -> None:
         await self.wait_first(self.callback(message), self.suspend_flow.wait())
