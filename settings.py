@@ -3,9 +3,9 @@
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.notifications import Channel
@@ -36,7 +36,7 @@ CommaSeparated = NoDecode
 class Settings(BaseSettings):
     """Validated at the start of a process, frozen from then on."""
 
-    model_config = SettingsConfigDict(env_prefix="HERALD_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix="HERALD_", frozen=True, extra="ignore", allow_inf_nan=False)
 
     role: Role = Role.ENRICH
 
@@ -108,17 +108,28 @@ class Settings(BaseSettings):
         """``sms=give-up,email=send-again``; a channel that is not named keeps its default."""
         if not isinstance(value, str):
             return value
-        named = dict(part.strip().split("=", 1) for part in value.split(",") if "=" in part)
+        pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+        if not all(equals for _, equals, _ in pairs):
+            raise ValueError("must read channel=policy, separated by commas")
+        named = {channel.strip(): policy.strip() for channel, _, policy in pairs}
         return {**cls.model_fields["unconfirmed"].default, **named}
 
     @field_validator("retry_tiers_s")
     @classmethod
     def _ascending(cls, tiers: tuple[float, ...]) -> tuple[float, ...]:
-        if not tiers or tiers[0] <= 0 or list(tiers) != sorted(set(tiers)):
+        # A tier's topic is named by its milliseconds.
+        tiers_ms = [round(tier * 1000) for tier in tiers]
+        if not tiers or tiers_ms[0] <= 0 or tiers_ms != sorted(set(tiers_ms)):
             raise ValueError("the delays must be above 0 and ascend")
         if tiers[-1] > DAY_S:
             raise ValueError("no delay may be above a day")
         return tiers
+
+    @model_validator(mode="after")
+    def _room_for_bulk(self) -> Self:
+        if self.calls_for_urgent >= self.calls_in_flight:
+            raise ValueError("calls_for_urgent must be below calls_in_flight, or bulk is never sent")
+        return self
 
     @cached_property
     def group(self) -> str:

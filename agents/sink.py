@@ -18,6 +18,7 @@ from faust.types import StreamT
 import topics
 from agents.turn import dead_letter, first_seen
 from observability.metrics import Metrics
+from pipeline import strict_json
 from pipeline import trail as trails
 from pipeline.delivery import DeadLetterReason, from_ms
 from pipeline.errors import CacheUnavailable, InvalidInput, StorageUnavailable
@@ -39,9 +40,9 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 10.0
 GIVE_UP_AFTER_S = 3_600.0
 
-outcomes_of = msgspec.json.Decoder(Outcome).decode
-events_of = msgspec.json.Decoder(EventRecord).decode
-notification_of = msgspec.json.Decoder(Notification).decode
+outcomes_of = msgspec.json.Decoder(Outcome)
+events_of = msgspec.json.Decoder(EventRecord)
+notification_of = msgspec.json.Decoder(Notification)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,26 +77,23 @@ class Sink:
     def _waiting(self, record: Any) -> Waiting | None:
         try:
             trail = trails.read(record.headers, self.clock_ms())
+            if trail.target == topics.STATUS_AGAIN:
+                return None  # an event that waits for its subscription
+            notification = strict_json.parse(notification_of, record.value or b"")
         except InvalidInput:
-            return None  # the retry role makes a dead letter of it
-        if trail.target == topics.STATUS_AGAIN:
-            return None  # an event that waits for its subscription
-        try:
-            notification = notification_of(record.value or b"")
-        except msgspec.DecodeError:
-            return None
+            return None  # the retry role, or the one that it goes back to, makes a dead letter of it
         return Waiting(notification, trail.attempts, from_ms(trail.due_ms), trail.error or None)
 
-    async def _decoded(self, fetches: Sequence[Fetch], decode: Callable[[bytes], T]) -> tuple[list[Any], list[T]]:
+    async def _decoded(self, fetches: Sequence[Fetch], decoder: msgspec.json.Decoder[T]) -> tuple[list[Any], list[T]]:
         records: list[Any] = []
         values: list[T] = []
         for fetch in fetches:
             for record in fetch.records:
                 try:
-                    values.append(decode(record.value or b""))
+                    values.append(strict_json.parse(decoder, record.value or b""))
                     records.append(record)
-                except msgspec.DecodeError as error:
-                    await self._set_aside(record, DeadLetterReason.INVALID_INPUT, str(error))
+                except InvalidInput as refusal:
+                    await self._set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal))
         return records, values
 
     async def _stored(self, records: Sequence[Any], store: Callable[[], Awaitable[StoreResult]]) -> None:

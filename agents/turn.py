@@ -77,7 +77,8 @@ def first_seen(trail: Trail, topic: str, partition: int, offset: int, timestamp_
         return trail
     return msgspec.structs.replace(
         trail,
-        first_seen_ms=timestamp_ms,
+        # Kafka's word for "none" is -1.
+        first_seen_ms=max(timestamp_ms, 0),
         origin_topic=topic,
         origin_partition=partition,
         origin_offset=offset,

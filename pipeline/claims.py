@@ -45,9 +45,10 @@ class PartitionClaims:
         recovered = _decode(row) if row else ClaimRow()
         self.in_doubt = to_offsets(recovered.claimed)
         self.done_before = to_offsets(recovered.done)
-        self._left_behind = recovered.claimed
+        # Anew: what one life after the other claimed again stands in the row as often.
+        self._left_behind = to_ranges(self.in_doubt)
         self._claimed: list[Ranges] = []
-        self._done = [recovered.done]
+        self._done = [to_ranges(self.done_before)]
 
     def claim(self, offsets: Iterable[int]) -> Ranges:
         """Take these offsets into a call; give what is returned to `finish`."""

@@ -16,13 +16,13 @@ from pipeline.events import (
     MAX_REFERENCES,
     Id,
     Location,
-    Moment,
     Name,
     Reference,
     Remark,
     StatusEvent,
     checked,
 )
+from pipeline.notifications import Moment
 from pipeline.vocabulary import Classifier, EventType
 
 CARRIER = "CA"

@@ -9,10 +9,11 @@
     unconfirmed   yes             policy "send-again", or a provider that honours the key: retry
     unconfirmed   no              outcome `unconfirmed` and a dead letter
 
-A notification older than its expiry is stale news: `expired`, unsent.
+A notification older than its expiry is stale news: `expired`, unsent. Doubt stays: what an earlier attempt may have
+told already ends as `unconfirmed` where it would have ended as `temporary-failure` or `expired`, which say "not told".
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
@@ -33,6 +34,12 @@ class DeadLetterReason(StrEnum):
     TEMPLATE = "template"
     BUG = "bug"
     REJECTED_BY_STORE = "rejected-by-store"
+
+
+_GIVEN_UP = {
+    False: (Status.TEMPORARY_FAILURE, DeadLetterReason.RETRIES_EXHAUSTED),
+    True: (Status.UNCONFIRMED, DeadLetterReason.IN_DOUBT),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,16 +81,13 @@ def judge(
 def _judge_failure(
     error: DeliveryError, notification: Notification, trail: Trail, now_ms: int, policy: SendPolicy, chance: float
 ) -> Verdict:
-    final = Status.TEMPORARY_FAILURE
-    dead_letter = DeadLetterReason.RETRIES_EXHAUSTED
     if isinstance(error, PermanentError):
         return Verdict(
             outcome=_failed(error, Status.PERMANENT_FAILURE, notification, trail.attempts + 1, now_ms, policy)
         )
-    if isinstance(error, Unconfirmed):
-        if not policy.resend_in_doubt:
-            return Verdict(outcome=_failed(error, Status.UNCONFIRMED, notification, trail.attempts + 1, now_ms, policy))
-        final, dead_letter = Status.UNCONFIRMED, DeadLetterReason.IN_DOUBT
+    if isinstance(error, Unconfirmed) and not policy.resend_in_doubt:
+        return Verdict(outcome=_failed(error, Status.UNCONFIRMED, notification, trail.attempts + 1, now_ms, policy))
+    in_doubt = trail.in_doubt or isinstance(error, Unconfirmed)
     decision = decide_retry(
         error,
         attempts=trail.attempts,
@@ -93,9 +97,10 @@ def _judge_failure(
         chance=chance,
     )
     if isinstance(decision, GiveUp):
+        final, dead_letter = _GIVEN_UP[in_doubt]
         outcome = _failed(error, final, notification, decision.attempts, now_ms, policy, decision.why)
         return Verdict(outcome=outcome, dead_letter=dead_letter)
-    return Verdict(retry=decision)
+    return Verdict(retry=replace(decision, in_doubt=in_doubt))
 
 
 def _failed(
@@ -125,7 +130,8 @@ def before_sending(
 
     ``claimed`` says that a worker that is gone had claimed it: whether its call reached the provider is not known.
     """
-    if claimed and not policy.resend_in_doubt:
+    expired = now_ms > to_ms(notification.expires_at)
+    if claimed and (expired or not policy.resend_in_doubt):
         return conclude(
             notification,
             Status.UNCONFIRMED,
@@ -134,11 +140,18 @@ def before_sending(
             provider=policy.provider,
             reason="the worker ended during the call",
         )
-    if now_ms > to_ms(notification.expires_at):
+    if not expired:
+        return None
+    if trail.in_doubt:
         return conclude(
-            notification, Status.EXPIRED, now_ms, attempts=trail.attempts, reason="stale before it was sent"
+            notification,
+            Status.UNCONFIRMED,
+            now_ms,
+            attempts=trail.attempts,
+            provider=policy.provider,
+            reason="stale before it could be sent again",
         )
-    return None
+    return conclude(notification, Status.EXPIRED, now_ms, attempts=trail.attempts, reason="stale before it was sent")
 
 
 def conclude(

@@ -1,6 +1,6 @@
 """What is a cargo status event, whatever document it came in?"""
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated
 
 import msgspec
@@ -8,14 +8,13 @@ from msgspec import Meta
 
 from pipeline import strict_json
 from pipeline.errors import InvalidInput
-from pipeline.notifications import SEPARATOR
+from pipeline.notifications import SEPARATOR, Moment
 from pipeline.vocabulary import MEANINGS, Classifier, EventType, StatusCode, kind
 
 Id = Annotated[str, Meta(min_length=1, max_length=256)]
 Issuer = Annotated[str, Meta(max_length=256)]
 Name = Annotated[str, Meta(max_length=100)]
 Remark = Annotated[str, Meta(max_length=5_000)]
-Moment = Annotated[datetime, Meta(tz=True)]
 
 EQUIPMENT = "EQ"
 """The type of a reference to a container."""

@@ -1,11 +1,10 @@
 """What became of each status event: the value of ``herald.ledger.v1``, from which every account is drawn."""
 
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from pipeline.notifications import Channel, Lane
+from pipeline.notifications import Channel, Lane, Moment
 
 
 class Disposition(StrEnum):
@@ -47,4 +46,4 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None
     source: Source
     notifications: tuple[Born, ...]
-    recorded_at: datetime
+    recorded_at: Moment

@@ -7,11 +7,16 @@ exactly that, so that a repeat, wherever it comes from, has the same id.
 import uuid
 from datetime import datetime
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
+from msgspec import Meta
 
 NAMESPACE = uuid.UUID("6f0a3c5e-2f0b-5d38-9a57-3f1d6f3c8a10")
 SEPARATOR = "\x1f"
+
+Moment = Annotated[datetime, Meta(tz=True)]
+"""A time without an offset is refused: it could be neither compared nor stored."""
 
 
 class Channel(StrEnum):
@@ -44,8 +49,8 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     template: str
     template_version: int
     locale: str
-    created_at: datetime
-    expires_at: datetime
+    created_at: Moment
+    expires_at: Moment
     replay_of: str | None = None
 
 

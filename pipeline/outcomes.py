@@ -4,12 +4,11 @@ Statuses go ``created → sending → sent → delivered``; each other status is
 arrives late.
 """
 
-from datetime import datetime
 from enum import StrEnum
 
 import msgspec
 
-from pipeline.notifications import Channel, Lane
+from pipeline.notifications import Channel, Lane, Moment
 
 
 class Status(StrEnum):
@@ -52,5 +51,5 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     template_version: int
     locale: str
     lane: Lane
-    created_at: datetime
-    finished_at: datetime
+    created_at: Moment
+    finished_at: Moment

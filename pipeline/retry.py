@@ -7,6 +7,7 @@
 - Jitter only ever adds, and is small against the tier.
 """
 
+import math
 from dataclasses import dataclass
 
 from pipeline.errors import DeliveryError, Throttled, Unconfirmed
@@ -53,7 +54,9 @@ def decide_retry(
         return GiveUp(spent, f"after {spent} attempts: {error.problem}")
     asked_s = min(error.retry_after_s or 0.0, DAY_S)
     tier_s = tier_for(max(spent, 1), asked_s, policy.tiers_s)
-    due_ms = now_ms + round(1000 * max(tier_s * (1 + policy.jitter * chance), asked_s))
+    # No wait is above a day, jitter included: nobody accepts a due time further ahead.
+    jittered_s = max(tier_s, min(tier_s * (1 + policy.jitter * chance), DAY_S))
+    due_ms = now_ms + math.ceil(1000 * max(jittered_s, asked_s))
     if due_ms > created_ms + policy.total_s * 1000:
         return GiveUp(spent, f"no time left: {error.problem}")
     return RetryAt(tier_s, due_ms, spent, error.problem, isinstance(error, Unconfirmed))

@@ -22,7 +22,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
     """Times are milliseconds since the epoch, 0 where there is none yet.
 
     ``attempts`` counts provider calls, or looks for a subscription; ``target`` is the topic that a waiting record goes
-    back to; ``origin_*`` are the coordinates at which it was first seen; ``in_doubt`` says that the last attempt may
+    back to; ``origin_*`` are the coordinates at which it was first seen; ``in_doubt`` says that one of the attempts may
     have been told; ``replay`` counts how often an operator took it out of the dead letters.
     """
 

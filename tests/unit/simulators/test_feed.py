@@ -17,7 +17,7 @@ from simulators.feed import Feed, TopicKind, journeys
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 NOW = datetime(2026, 11, 23, tzinfo=UTC)
-POLICY = EnrichPolicy(expire_after_s=60, subscription_grace_s=0)
+POLICY = EnrichPolicy(expire_after_s=60, waits=0)
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +79,8 @@ def test_the_pipeline_comes_to_the_same_account(feed: Feed) -> None:
                 Source(topic="cargo.status.v1", partition=0, offset=offset, index=index),
                 seen=seen.get(event.identity),
                 subscription=known.get(event.shipment_id),
-                first_seen_ms=0,
+                waited=0,
+                caught_up=True,
                 now=NOW,
                 renderer=renderer,
                 policy=POLICY,

@@ -1,0 +1,268 @@
+"""Enrich: what a turn sends away, in which order, and what one bad record does to the others."""
+
+from collections.abc import Callable
+
+import msgspec
+import pytest
+
+import topics
+from agents.enrich import Enricher
+from observability.metrics import Metrics
+from pipeline import trail as trails
+from pipeline.enrich import EnrichPolicy
+from pipeline.events import StatusEvent
+from pipeline.notifications import Channel
+from pipeline.rendering import Rendered, TemplateError
+from pipeline.subscriptions import Recipient
+from pipeline.trail import Trail
+from streaming.producer import ProduceFailed, Record
+from tables.seen import SeenEvents
+from tables.subscriptions import Subscriptions
+from tests.fakes import T0_MS, Clock, Consumed, Journal, Out, Table, app, fetch
+
+BULK = "herald.sms.bulk.v1"
+SEEN = "seen-changelog"
+
+
+class Texts:
+    """Has a bug that only one event brings out, and a template that another one breaks."""
+
+    def render(self, event: StatusEvent, recipient: Recipient, channel: Channel) -> Rendered:
+        if event.event_id == "bug":
+            raise ZeroDivisionError
+        if event.event_id == "template":
+            raise TemplateError("ARRI", "lacks a placeholder")
+        return Rendered(title="", body=event.event_id, template="ARRI", template_version=1, locale="en")
+
+
+@pytest.fixture
+def seen() -> SeenEvents:
+    seen = SeenEvents(app(), keep_s=60.0)
+    seen.table = Table(SEEN)  # type: ignore[assignment]
+    return seen
+
+
+@pytest.fixture
+def subscriptions() -> Subscriptions:
+    subscriptions = Subscriptions(app())
+    table = Table("subscriptions-changelog")
+    for partition in (0, 1):
+        table.stored[partition][b"s-1"] = msgspec.json.encode(
+            {
+                "shipment_id": "s-1",
+                "recipients": [{"recipient_id": "anna", "addresses": {"sms": "+79990000001"}}],
+            }
+        )
+    subscriptions.table = table  # type: ignore[assignment]
+    return subscriptions
+
+
+@pytest.fixture
+def make(
+    out: Out, seen: SeenEvents, subscriptions: Subscriptions, metrics: Metrics, clock: Clock
+) -> Callable[[], Enricher]:
+    """A worker; another one has the same tables and knows nothing else."""
+    return lambda: Enricher(
+        out=out,
+        seen=seen,
+        subscriptions=subscriptions,
+        renderer=Texts(),
+        policy=EnrichPolicy(expire_after_s=3_600.0, waits=2),
+        tiers_s=(30.0, 120.0),
+        caught_up=lambda _: True,
+        metrics=metrics,
+        clock_ms=clock,
+    )
+
+
+@pytest.fixture
+def enricher(make: Callable[[], Enricher]) -> Enricher:
+    return make()
+
+
+def event(id: str = "e-1", shipment: str = "s-1", **fields: object) -> dict[str, object]:
+    return {"event_id": id, "shipment_id": shipment, "status": "ARRI", "occurred_at": "2026-11-23T10:00:00Z"} | fields
+
+
+def published(
+    offset: int,
+    value: object,
+    *,
+    key: bytes | None = b"s-1",
+    partition: int = 0,
+    topic: str = topics.STATUS,
+    headers: object = (),
+) -> Consumed:
+    raw = value if isinstance(value, bytes | None) else msgspec.json.encode(value)
+    return Consumed(topic, partition, offset, key, raw, headers)  # type: ignore[arg-type]
+
+
+def again(record: Record, offset: int = 0) -> Consumed:
+    """The record, as the broker hands it to whoever reads the topic that it was sent to."""
+    return Consumed(record.topic, 0, offset, record.key, record.value, record.headers or [])  # type: ignore[arg-type]
+
+
+def returned(record: Record, offset: int = 0) -> Consumed:
+    """The record, as the retry role returns it when it is due."""
+    return again(record, offset)._replace(topic=topics.STATUS_AGAIN)
+
+
+def dispositions(out: Out) -> list[object]:
+    return [line["disposition"] for line in out.values(topics.LEDGER)]
+
+
+def bodies(out: Out) -> list[object]:
+    return [one["body"] for one in out.values(BULK)]
+
+
+async def test_an_event_is_seen_only_after_its_notifications_are_durable(enricher: Enricher, journal: Journal) -> None:
+    await enricher.process([fetch(published(0, event()))])
+    assert journal == [f"produced {topics.LEDGER}", f"produced {BULK}", f"produced {SEEN}"]
+
+
+async def test_what_was_not_durable_is_not_seen(enricher: Enricher, seen: SeenEvents, out: Out) -> None:
+    out.fails.add(BULK)
+    with pytest.raises(ProduceFailed):
+        await enricher.process([fetch(published(0, event()))])
+    assert seen.table.read(0, b"\x1fe-1") is None
+    out.fails.clear()
+    await enricher.process([fetch(published(0, event()))])
+    assert bodies(out) == ["e-1"]
+
+
+async def test_a_notification_goes_to_its_lane_under_its_recipients_key(enricher: Enricher, out: Out) -> None:
+    await enricher.process([fetch(published(0, event()), published(1, event("e-2", status="HOLD")))])
+    (bulk,), (urgent,) = out.on(BULK), out.on("herald.sms.urgent.v1")
+    assert bulk.key == urgent.key == b"anna"
+    assert [line["notifications"][0]["lane"] for line in out.values(topics.LEDGER)] == ["bulk", "urgent"]  # type: ignore[index]
+
+
+async def test_a_repeat_is_recognised_within_a_turn_and_after_it(enricher: Enricher, out: Out) -> None:
+    await enricher.process([fetch(published(0, event()), published(1, event()))])
+    await enricher.process([fetch(published(2, event()))])
+    assert dispositions(out) == ["accepted", "repeated", "repeated"]
+    assert bodies(out) == ["e-1"]
+
+
+async def test_the_same_record_after_a_crash_is_passed_over(
+    enricher: Enricher, make: Callable[[], Enricher], out: Out
+) -> None:
+    await enricher.process([fetch(published(0, event()))])
+    before = len(out.records)
+    await make().process([fetch(published(0, event()))])
+    assert len(out.records) == before
+
+
+async def test_a_crash_before_it_was_noted_gives_the_same_notification_again(
+    enricher: Enricher, make: Callable[[], Enricher], out: Out
+) -> None:
+    out.fails.add(SEEN)
+    with pytest.raises(ProduceFailed):
+        await enricher.process([fetch(published(0, event()))])
+    out.fails.clear()
+    await make().process([fetch(published(0, event()))])
+    first, second = out.values(BULK)
+    assert first["id"] == second["id"]
+
+
+async def test_each_event_of_a_document_stands_for_itself(enricher: Enricher, out: Out) -> None:
+    document = [event("e-1"), event("e-2", status="NONE"), event("bug"), event("e-4")]
+    await enricher.process([fetch(published(5, document), published(6, event("e-5")))])
+    assert bodies(out) == ["e-1", "e-4", "e-5"]
+    lines = out.values(topics.LEDGER)
+    assert [(line["disposition"], line["source"]["index"]) for line in lines] == [  # type: ignore[index]
+        ("accepted", 0),
+        ("refused", 1),
+        ("refused", 2),
+        ("accepted", 3),
+        ("accepted", 0),
+    ]
+    told = [trails.read(dead.headers, T0_MS) for dead in out.on(topics.DLQ)]  # type: ignore[arg-type]
+    assert [(one.reason, one.origin_offset, one.origin_index) for one in told] == [
+        ("invalid-input", 5, 1),
+        ("bug", 5, 2),
+    ]
+    assert "[1].status" in told[0].error
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, b"", b"{", b"[]", b"[" * 100_000, b"\xff", b"1" * (1 << 20 | 1), b'{"other":1}'],
+    ids=["null", "empty", "no JSON", "no events", "nested for ever", "not UTF-8", "too large", "unknown"],
+)
+async def test_bad_input_is_set_aside_whole_and_the_rest_flows_on(
+    enricher: Enricher, out: Out, value: bytes | None
+) -> None:
+    await enricher.process([fetch(published(0, value), published(1, event()))])
+    assert dispositions(out) == ["refused", "accepted"]
+    (dead,) = out.on(topics.DLQ)
+    assert (dead.key, dead.value) == (b"s-1", value)
+
+
+@pytest.mark.parametrize("key", [b"s-2", None, b"\xff"], ids=["another shipment's", "none", "no text"])
+async def test_an_event_under_a_wrong_key_finds_its_partition(enricher: Enricher, out: Out, key: bytes | None) -> None:
+    await enricher.process([fetch(published(4, event(), key=key, partition=2))])
+    (forwarded,) = out.records
+    assert (forwarded.topic, forwarded.key) == (topics.STATUS_AGAIN, b"s-1")
+    await enricher.process([fetch(again(forwarded))])
+    (line,) = out.values(topics.LEDGER)
+    assert line["source"] == {"topic": topics.STATUS, "partition": 2, "offset": 4, "index": 0}
+    assert bodies(out) == ["e-1"]
+
+
+async def test_an_event_waits_for_its_subscription_and_is_told_when_it_comes(
+    enricher: Enricher, subscriptions: Subscriptions, out: Out, clock: Clock
+) -> None:
+    record = published(3, event(shipment="s-9"), key=b"s-9")
+    await enricher.process([fetch(record)])
+    (waits,) = out.on("herald.retry.30s.v1")
+    trail = trails.read(waits.headers, clock())  # type: ignore[arg-type]
+    assert (waits.key, trail.due_ms, trail.target) == (b"s-9", T0_MS + 30_000, topics.STATUS_AGAIN)
+    assert out.on(topics.LEDGER) == [], "nothing has become of it yet"
+    row = (subscriptions.table.read(0, b"s-1") or b"").replace(b"s-1", b"s-9")
+    subscriptions.table.stored[0][b"s-9"] = row  # type: ignore[attr-defined]
+    clock.advance(30)
+    await enricher.process([fetch(returned(waits))])
+    assert bodies(out) == ["e-1"]
+    (line,) = out.values(topics.LEDGER)
+    assert line["source"] == {"topic": topics.STATUS, "partition": 0, "offset": 3, "index": 0}
+
+
+async def test_an_event_that_nobody_subscribed_to_ends_after_its_last_look(enricher: Enricher, out: Out) -> None:
+    await enricher.process([fetch(published(0, event(shipment="s-9"), key=b"s-9"))])
+    await enricher.process([fetch(returned(out.on("herald.retry.30s.v1")[0]))])
+    await enricher.process([fetch(returned(out.on("herald.retry.120s.v1")[0]))])
+    assert dispositions(out) == ["unsubscribed"]
+    assert len(out.records) == 3
+
+
+async def test_a_template_that_fails_ends_its_notification_and_tells_why(enricher: Enricher, out: Out) -> None:
+    await enricher.process([fetch(published(0, event("template")))])
+    (outcome,), (line,) = out.values(topics.OUTCOMES), out.values(topics.LEDGER)
+    assert (outcome["status"], outcome["attempts"]) == ("technical-failure", 0)
+    assert [born["id"] for born in line["notifications"]] == [outcome["notification_id"]]  # type: ignore[attr-defined]
+    assert [trails.read(dead.headers, T0_MS).reason for dead in out.on(topics.DLQ)] == ["template"]  # type: ignore[arg-type]
+
+
+async def test_a_strangers_headers_mean_nothing_on_the_public_topic(enricher: Enricher, out: Out) -> None:
+    """They would let anybody choose the source that repeats are recognised by."""
+    forged = trails.write(Trail(attempts=99, origin_topic=topics.STATUS, origin_offset=7))
+    await enricher.process([fetch(published(0, event(), headers=forged))])
+    (line,) = out.values(topics.LEDGER)
+    assert line["source"]["offset"] == 0  # type: ignore[index]
+
+
+async def test_hostile_headers_on_our_own_topic_are_refused(enricher: Enricher, out: Out) -> None:
+    headers = [("herald-attempts", b"-1")]
+    await enricher.process([fetch(published(0, event(), topic=topics.STATUS_AGAIN, headers=headers))])
+    assert dispositions(out) == ["refused"]
+    (dead,) = out.on(topics.DLQ)
+    assert "herald-attempts" in trails.read(dead.headers, T0_MS).error  # type: ignore[arg-type]
+
+
+async def test_partitions_do_not_share_what_they_have_seen(enricher: Enricher, out: Out) -> None:
+    """Only after a change of partitions could one event be met in two; each worker knows its own alone."""
+    await enricher.process([fetch(published(0, event()))])
+    await enricher.process([fetch(published(0, event(), partition=1))])
+    assert dispositions(out) == ["accepted", "accepted"]
+    assert len({one["id"] for one in out.values(BULK)}) == 1

@@ -1,0 +1,393 @@
+"""Sending: claimed before told, accounted before finished, and no record stops another."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import timedelta
+
+import msgspec
+import pytest
+from faust.types.tuples import TP
+
+import topics
+from agents.send import CallPolicy, Sender
+from observability.metrics import Metrics
+from pipeline import trail as trails
+from pipeline.batching import BatchPolicy
+from pipeline.delivery import SendPolicy
+from pipeline.errors import PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.notifications import Channel, Lane, Notification
+from pipeline.ports import Accepted, SendResult
+from pipeline.retry import RetryPolicy
+from pipeline.trail import Trail
+from streaming.engine import Engine
+from streaming.inflight import Fetch
+from tables.claims import Claims
+from tests.fakes import T0, T0_MS, Clock, Consumed, FakeProvider, Journal, Out, Table, app, notification, turns, until
+
+BULK = topics.lane(Channel.SMS, Lane.BULK)
+URGENT = topics.lane(Channel.SMS, Lane.URGENT)
+HERE = TP(BULK, 0)
+RETRY = RetryPolicy(tiers_s=(30.0, 120.0), attempts=2, total_s=86_400.0, jitter=0.0)
+CLAIMS = "claims-changelog"
+
+
+class Role:
+    """A send role's inside; `die` is what a SIGKILL leaves: the changelog, the committed offsets, Kafka."""
+
+    def __init__(self, metrics: Metrics, clock: Clock, engine: Engine, journal: Journal) -> None:
+        self.metrics, self.clock, self.engine = metrics, clock, engine
+        self.journal = journal
+        self.out = Out(journal)
+        self.provider = FakeProvider(journal)
+        self.table = Table(CLAIMS)
+        self.committed: dict[TP, int] = {}
+        self.resend_in_doubt = False
+        self.calls = CallPolicy(calls=4, for_urgent=2, timeout_s=5.0)
+        self.batches = BatchPolicy(messages=2, size_bytes=1 << 20, linger_s=0.0)
+
+    async def start(self) -> None:
+        self.engine.in_flight.share_window([BULK], 1_000)
+        self.engine.in_flight.share_window([URGENT], 1_000)
+        self.claims = Claims(app(), self.out, committed=self.committed.get)
+        self.claims.table = self.table  # type: ignore[assignment]
+        self.claims.load([TP(topic, partition) for topic in (BULK, URGENT) for partition in range(4)])
+        self.sender = Sender(
+            engine=self.engine,
+            out=self.out,
+            claims=self.claims,
+            provider=self.provider,
+            policy=SendPolicy(retry=RETRY, provider="fake", resend_in_doubt=self.resend_in_doubt),
+            batches=self.batches,
+            calls=self.calls,
+            metrics=self.metrics,
+            clock_ms=self.clock,
+            chance=lambda: 0.0,
+        )
+        await self.sender.start()
+
+    async def restart(self) -> None:
+        """The same worker gets its partitions back, having drained or not."""
+        self.engine.reset()
+        self.sender.forget()
+        self.claims.load([TP(topic, partition) for topic in (BULK, URGENT) for partition in range(4)])
+        self.engine.assigned(frozenset())
+
+    async def offer(self, *records: Consumed, lane: Lane = Lane.BULK) -> Fetch:
+        fetch = self.engine.in_flight.admit(TP(records[0].topic, records[0].partition), records)
+        with self.engine.work():
+            await self.sender.offer(lane, [fetch])
+        return fetch
+
+    async def sent(self, *records: Consumed, lane: Lane = Lane.BULK) -> None:
+        """Offer, and wait until everything is finished."""
+        await self.offer(*records, lane=lane)
+        await self.settled()
+
+    async def settled(self) -> None:
+        await until(lambda: self.engine.in_flight.records() == 0)
+
+    def statuses(self) -> dict[object, object]:
+        return {one["notification_id"]: one["status"] for one in self.out.values(topics.OUTCOMES)}
+
+
+@pytest.fixture
+async def role(metrics: Metrics, clock: Clock, engine: Engine, journal: Journal) -> AsyncIterator[Role]:
+    role = Role(metrics, clock, engine, journal)
+    await role.start()
+    yield role
+    role.provider.open.set()
+    await role.sender.stop()
+    await engine.drain()
+
+
+def record(
+    offset: int, id: str | None = None, *, topic: str = BULK, trail: Trail | None = None, **fields: object
+) -> Consumed:
+    told = notification(id or f"n-{offset}", **({"recipient": f"r-{offset}"} | fields))
+    headers = trails.write(trail) if trail else []
+    return Consumed(topic, 0, offset, told.recipient.encode(), msgspec.json.encode(told), headers)  # type: ignore[arg-type]
+
+
+def answering(*results: SendResult) -> object:
+    return lambda notifications: list(results)[: len(notifications)]
+
+
+async def test_claim_then_call_then_outcome_then_done(role: Role) -> None:
+    await role.sent(record(0))
+    assert role.journal == [
+        f"produced {CLAIMS}",
+        "provider called",
+        "provider answered",
+        f"produced {topics.OUTCOMES}",
+        f"produced {CLAIMS}",
+    ]
+    assert role.statuses() == {"n-0": "sent"}
+    assert role.engine.in_flight.watermarks() == {HERE: 1}
+
+
+async def test_the_provider_is_not_called_before_the_claim_is_durable(role: Role) -> None:
+    held = asyncio.Event()
+    durably = role.out.send_all
+
+    async def slowly(records: Sequence[object]) -> dict[int, int]:
+        await held.wait()
+        return await durably(records)  # type: ignore[arg-type]
+
+    role.out.send_all = slowly  # type: ignore[method-assign]
+    await role.offer(record(0))
+    await turns()
+    assert role.provider.calls == []
+    held.set()
+    await role.settled()
+    assert role.provider.told == ["n-0"]
+
+
+async def test_nothing_is_finished_before_its_outcome_is_durable(role: Role) -> None:
+    role.provider.open.clear()
+    await role.offer(record(0))
+    await until(lambda: bool(role.provider.calls))
+    assert role.engine.in_flight.watermarks() == {}
+    assert role.engine.in_flight.records() == 1
+    role.provider.open.set()
+    await role.settled()
+    assert role.journal.index(f"produced {topics.OUTCOMES}") < len(role.journal)
+
+
+@pytest.mark.parametrize(
+    ("result", "resend", "status", "tier"),
+    [
+        pytest.param(TransientError("busy"), False, None, "herald.retry.30s.v1", id="busy: later"),
+        pytest.param(TransientError("busy", retry_after_s=31), False, None, "herald.retry.120s.v1", id="as asked for"),
+        pytest.param(Throttled("slow"), False, None, "herald.retry.30s.v1", id="throttled: later"),
+        pytest.param(PermanentError("gone"), False, "permanent-failure", None, id="never: final"),
+        pytest.param(Unconfirmed("lost"), False, "unconfirmed", None, id="in doubt, not twice: final"),
+        pytest.param(Unconfirmed("lost"), True, None, "herald.retry.30s.v1", id="in doubt, rather twice: later"),
+    ],
+)
+async def test_an_answer_becomes_an_outcome_or_a_wait(
+    role: Role, result: SendResult, resend: bool, status: str | None, tier: str | None
+) -> None:
+    role.resend_in_doubt = resend
+    await role.sender.stop()
+    await role.start()
+    role.provider.answer = answering(result)  # type: ignore[assignment]
+    await role.sent(record(0))
+    assert role.statuses() == ({"n-0": status} if status else {})
+    assert [one.topic for one in role.out.records if "retry" in one.topic] == ([tier] if tier else [])
+
+
+async def test_a_record_that_waits_keeps_its_bytes_its_key_and_its_origin(role: Role) -> None:
+    role.provider.answer = answering(Throttled("slow down", retry_after_s=40))  # type: ignore[assignment]
+    await role.sent(record(7))
+    (waiting,) = role.out.on("herald.retry.120s.v1")
+    assert (waiting.key, waiting.value) == (record(7).key, record(7).value)
+    trail = trails.read(waiting.headers, T0_MS)  # type: ignore[arg-type]
+    assert (trail.target, trail.due_ms, trail.attempts) == (BULK, T0_MS + 120_000, 0)
+    assert (trail.origin_topic, trail.origin_partition, trail.origin_offset) == (BULK, 0, 7)
+    assert (trail.error, trail.provider, trail.in_doubt) == ("slow down", "fake", False)
+
+
+async def test_spent_attempts_end_in_an_outcome_and_a_dead_letter_with_the_first_coordinates(role: Role) -> None:
+    role.provider.answer = answering(TransientError("busy", code="503"))  # type: ignore[assignment]
+    been = Trail(attempts=1, origin_topic="first", origin_offset=3, first_seen_ms=9)
+    await role.sent(record(0, trail=been))
+    assert role.statuses() == {"n-0": "temporary-failure"}
+    (dead,) = role.out.on(topics.DLQ)
+    trail = trails.read(dead.headers, T0_MS)  # type: ignore[arg-type]
+    assert dead.value == record(0).value
+    assert (trail.reason, trail.error) == ("retries-exhausted", "503: after 2 attempts: busy")
+    assert (trail.attempts, trail.origin_topic, trail.origin_offset, trail.first_seen_ms) == (2, "first", 3, 9)
+
+
+def raises(_: Sequence[Notification]) -> Sequence[SendResult]:
+    raise RuntimeError("a bug in the adapter")
+
+
+def too_few(notifications: Sequence[Notification]) -> Sequence[SendResult]:
+    return [Accepted("r")] * (len(notifications) - 1)
+
+
+def too_many(notifications: Sequence[Notification]) -> Sequence[SendResult]:
+    return [Accepted("r")] * (len(notifications) + 1)
+
+
+@pytest.mark.parametrize("broken", [raises, too_few, too_many])
+async def test_an_adapter_that_breaks_its_contract_leaves_doubt_and_not_a_dead_worker(
+    role: Role, broken: object
+) -> None:
+    role.provider.answer = broken  # type: ignore[assignment]
+    await role.sent(record(0), record(1))
+    assert role.statuses() == {"n-0": "unconfirmed", "n-1": "unconfirmed"}
+    role.provider.answer = lambda some: [Accepted("r") for _ in some]
+    await role.sent(record(2))
+    assert role.statuses()["n-2"] == "sent"
+
+
+async def test_a_result_that_is_none_of_the_known_ones_ends_its_notification_alone(role: Role) -> None:
+    role.provider.answer = answering("accepted?", Accepted("r"))  # type: ignore[arg-type,assignment]
+    await role.sent(record(0), record(1))
+    assert role.statuses() == {"n-0": "technical-failure", "n-1": "sent"}
+    assert [trails.read(one.headers, T0_MS).reason for one in role.out.on(topics.DLQ)] == ["bug"]  # type: ignore[arg-type]
+
+
+async def test_a_provider_that_never_answers_is_given_up_on(role: Role) -> None:
+    role.calls = CallPolicy(calls=4, for_urgent=2, timeout_s=-0.95)  # the grace on top makes it 50 ms
+    await role.sender.stop()
+    await role.start()
+    role.provider.open.clear()
+    await role.sent(record(0))
+    assert role.statuses() == {"n-0": "unconfirmed"}
+
+
+@pytest.mark.parametrize(
+    ("value", "headers"),
+    [
+        pytest.param(None, [], id="null"),
+        pytest.param(b"", [], id="empty"),
+        pytest.param(b"{", [], id="no JSON"),
+        pytest.param(b"[" * 100_000, [], id="nested for ever"),
+        pytest.param(b'{"id":"\xff"}', [], id="not UTF-8"),
+        pytest.param(b'{"id":1}', [], id="wrong types"),
+        pytest.param(record(0).value.replace(b"2026-11-23T12:00:00Z", b"2026-11-23T12:00:00"), [], id="a naive time"),  # type: ignore[union-attr]
+        pytest.param(record(0).value, [("herald-attempts", b"many")], id="hostile headers"),
+        pytest.param(record(0).value, [("herald-due-ms", b"9" * 15)], id="due in ages"),
+    ],
+)
+async def test_what_is_no_notification_is_set_aside_and_the_rest_flows_on(
+    role: Role, value: bytes | None, headers: list[tuple[str, bytes | None]]
+) -> None:
+    await role.sent(record(0), Consumed(BULK, 0, 1, b"k", value, headers, timestamp=-1), record(2))
+    assert role.statuses() == {"n-0": "sent", "n-2": "sent"}
+    (dead,) = role.out.on(topics.DLQ)
+    trail = trails.read(dead.headers, T0_MS)  # type: ignore[arg-type]
+    assert (dead.key, dead.value) == (b"k", value)
+    assert (trail.reason, trail.origin_topic, trail.origin_offset) == ("invalid-input", BULK, 1)
+    assert role.engine.in_flight.watermarks() == {HERE: 3}
+
+
+async def test_stale_news_is_not_told(role: Role) -> None:
+    await role.sent(record(0, expires_at=T0 - timedelta(seconds=1)), record(1))
+    assert role.statuses() == {"n-0": "expired", "n-1": "sent"}
+    assert role.provider.told == ["n-1"]
+
+
+async def test_a_repeat_of_enrich_is_told_once(role: Role) -> None:
+    await role.sent(record(0, "same", recipient="a"))
+    await role.sent(record(1, "same", recipient="a"))
+    assert role.provider.told == ["same"]
+    assert role.engine.in_flight.watermarks() == {HERE: 2}
+
+
+async def test_a_retry_is_no_repeat(role: Role) -> None:
+    await role.sent(record(0, "same"))
+    await role.sent(record(1, "same", trail=Trail(attempts=1, due_ms=T0_MS)))
+    await role.sent(record(2, "same", trail=Trail(attempts=1, due_ms=T0_MS + 1)))
+    assert role.provider.told == ["same"] * 3
+
+
+async def test_a_record_that_comes_back_after_a_rebalance_is_no_repeat(role: Role) -> None:
+    """It had been queued and not claimed: nobody was told yet."""
+    await role.engine.drain()
+    fetch = role.engine.in_flight.admit(HERE, [record(0)])
+    await role.sender.offer(Lane.BULK, [fetch])
+    await turns()
+    assert role.provider.calls == []
+    await role.restart()
+    await role.sent(record(0))
+    assert role.provider.told == ["n-0"]
+
+
+async def test_what_was_done_before_a_crash_is_not_told_again(role: Role) -> None:
+    await role.sent(record(0), record(1))
+    await role.restart()
+    await role.sent(record(0), record(1), record(2))
+    assert role.provider.told == ["n-0", "n-1", "n-2"]
+    assert role.engine.in_flight.watermarks() == {HERE: 3}
+
+
+@pytest.mark.parametrize(
+    ("resend", "told", "status"),
+    [
+        pytest.param(False, ["n-0"], "unconfirmed", id="rather not twice"),
+        pytest.param(True, ["n-0", "n-0"], "sent", id="rather twice than not"),
+    ],
+)
+async def test_a_call_that_a_crash_cut_short_is_in_doubt(
+    role: Role, resend: bool, told: list[str], status: str
+) -> None:
+    """The first life claims and calls; the changelog is all that the second one knows of it."""
+    role.provider.open.clear()
+    await role.offer(record(0))
+    await until(lambda: bool(role.provider.calls))
+    second = Role(role.metrics, role.clock, Engine(drain_timeout_s=5.0, end=role.engine._end), [])
+    for partition, rows in role.table.stored.items():
+        second.table.stored[partition] = dict(rows)
+    second.resend_in_doubt = resend
+    await second.start()
+    await second.sent(record(0), record(1))
+    assert role.provider.told + [one for one in second.provider.told if one == "n-0"] == told
+    assert second.statuses() == {"n-0": status, "n-1": "sent"}
+    await second.sender.stop()
+
+
+async def test_bulk_leaves_calls_to_urgent(role: Role) -> None:
+    role.provider.open.clear()
+    await role.offer(*(record(offset) for offset in range(20)))
+    await until(lambda: len(role.provider.calls) == 2)
+    await turns()
+    assert len(role.provider.calls) == 2, "four calls, two of them kept free"
+    await role.offer(*(record(offset, f"u-{offset}", topic=URGENT) for offset in range(4)), lane=Lane.URGENT)
+    await until(lambda: len(role.provider.calls) == 4)
+    assert role.provider.told[4:] == ["u-0", "u-1", "u-2", "u-3"]
+    role.provider.open.set()
+    await role.settled()
+    assert len(role.statuses()) == 24
+
+
+async def test_one_recipients_messages_go_one_call_after_the_other(role: Role) -> None:
+    role.provider.open.clear()
+    await role.offer(*(record(offset, recipient="anna") for offset in range(3)), record(3, recipient="boris"))
+    await until(lambda: len(role.provider.calls) == 2)
+    assert role.provider.calls == [["n-0", "n-1"], ["n-3"]]
+    role.provider.open.set()
+    await role.settled()
+    assert role.provider.calls[2:] == [["n-2"]]
+
+
+async def test_keys_are_free_when_the_provider_has_answered_not_when_kafka_has(role: Role) -> None:
+    held = asyncio.Event()
+    durably = role.out.send_all
+
+    async def outcomes_slowly(records: Sequence[object]) -> dict[int, int]:
+        if any(one.topic == topics.OUTCOMES for one in records):  # type: ignore[attr-defined]
+            await held.wait()
+        return await durably(records)  # type: ignore[arg-type]
+
+    role.out.send_all = outcomes_slowly  # type: ignore[method-assign]
+    await role.offer(*(record(offset, recipient="anna") for offset in range(4)))
+    await until(lambda: len(role.provider.calls) == 2)
+    assert role.engine.in_flight.records() == 4
+    held.set()
+    await role.settled()
+
+
+async def test_a_call_that_may_not_begin_any_more_gives_its_keys_back(role: Role) -> None:
+    await role.engine.drain()
+    fetch = role.engine.in_flight.admit(HERE, [record(0, recipient="anna")])
+    await role.sender.offer(Lane.BULK, [fetch])
+    await until(lambda: all(queue.calls == 0 and not len(queue) for queue in role.sender._queues.values()))
+    await role.restart()
+    await role.sent(record(0, recipient="anna"), record(1, recipient="anna"))
+    assert role.provider.told == ["n-0", "n-1"]
+
+
+async def test_partitions_that_go_during_a_call_wait_for_it(role: Role) -> None:
+    role.provider.open.clear()
+    await role.offer(record(0))
+    await until(lambda: bool(role.provider.calls))
+    drain = asyncio.create_task(role.engine.drain())
+    await turns()
+    assert not drain.done()
+    role.provider.open.set()
+    await asyncio.wait_for(drain, 5)
+    assert role.engine.in_flight.watermarks() == {HERE: 1}

@@ -1,0 +1,143 @@
+"""The claims of a partition, under crashes at any point: nothing done is sent again, no doubt is lost."""
+
+import itertools
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from pipeline.claims import PartitionClaims, Ranges, to_offsets, to_ranges
+
+offsets = st.sets(st.integers(0, 10**12), max_size=50)
+
+
+@given(offsets)
+def test_ranges_hold_exactly_their_offsets(some: set[int]) -> None:
+    ranges = to_ranges(some)
+    assert to_offsets(ranges) == some
+    assert all(this[1] + 1 < following[0] for this, following in itertools.pairwise(ranges))
+
+
+def test_neighbours_become_one_range() -> None:
+    assert to_ranges([7, 3, 5, 4]) == [(3, 5), (7, 7)]
+    assert to_ranges([]) == []
+
+
+def test_what_a_crash_leaves_behind() -> None:
+    claims = PartitionClaims()
+    claims.claim([1, 2])
+    claims.finish(claims.claim([3, 4]))
+    after = PartitionClaims(claims.row(1))
+    assert (after.in_doubt, after.done_before) == ({1, 2}, {3, 4})
+
+
+def test_below_the_committed_offset_nothing_stays() -> None:
+    claims = PartitionClaims()
+    claims.finish(claims.claim(range(10)))
+    assert PartitionClaims(claims.row(7)).done_before == {7, 8, 9}
+    assert claims.row(10) == b'{"claimed":[],"done":[]}'
+
+
+def test_a_second_crash_keeps_the_first_ones_doubt() -> None:
+    """Whoever took over wrote other rows, and died before it came to the record."""
+    first = PartitionClaims()
+    first.claim([5])
+    second = PartitionClaims(first.row(5))
+    second.finish(second.claim([6]))
+    third = PartitionClaims(second.row(5))
+    assert (third.in_doubt, third.done_before) == ({5}, {6})
+
+
+def test_a_worker_that_always_dies_at_the_same_record_does_not_make_the_row_grow() -> None:
+    row: bytes | None = None
+    sizes = set()
+    for _ in range(5):
+        claims = PartitionClaims(row)
+        claims.claim([2, 4])
+        row = claims.row(0)
+        sizes.add(len(row))
+    assert len(sizes) <= 2, "the first life's, and those of all that follow"
+
+
+def test_a_new_partition_knows_nothing() -> None:
+    assert (PartitionClaims(None).in_doubt, PartitionClaims(None).done_before) == (set(), set())
+
+
+class Claims(RuleBasedStateMachine):
+    """A worker reads a partition on from what is committed; a crash leaves the last durable row, and no more."""
+
+    calls = Bundle("calls")
+
+    @initialize()
+    def start(self) -> None:
+        self.claims = PartitionClaims()
+        self.row: bytes | None = None
+        self.committed = self.durably_committed = 0
+        self.next = 0
+        self.life = 0
+        # What the world knows: which offsets a call may have told, and which have durable effects.
+        self.may_be_told: set[int] = set()
+        self.done: set[int] = set()
+        self.written_done: set[int] = set()
+
+    @rule(target=calls, count=st.integers(1, 5), skip=st.sampled_from([1, 2]))
+    def claim(self, count: int, skip: int) -> tuple[int, set[int], Ranges]:
+        wanted = range(self.next, self.next + count * skip, skip)
+        mine = {offset for offset in wanted if offset not in self.claims.done_before}
+        self.next = wanted.stop
+        # What is passed over by the stride went another way, say as a dead letter.
+        self.done |= set(range(wanted.start, wanted.stop)) - set(wanted) | (set(wanted) & self.claims.done_before)
+        for offset in mine:
+            assert offset not in self.written_done, "done, and sent again"
+            assert offset not in self.may_be_told or offset in self.claims.in_doubt, "told before, and nobody knows"
+        ranges = self.claims.claim(mine)
+        self._write()
+        self.may_be_told |= mine
+        return self.life, mine, ranges
+
+    @rule(call=consumes(calls))
+    def finish(self, call: tuple[int, set[int], Ranges]) -> None:
+        life, mine, ranges = call
+        if life == self.life:
+            self.claims.finish(ranges)
+            self._write()
+            self.done |= mine
+            self.written_done |= mine
+
+    @rule(durable=st.booleans())
+    def commit(self, durable: bool) -> None:
+        """Up to the first offset that is not done; the broker may learn of it later than the row, or not at all."""
+        while self.committed < self.next and self.committed in self.done:
+            self.committed += 1
+        if durable:
+            self.durably_committed = self.committed
+
+    @rule()
+    def crash(self) -> None:
+        self.claims = PartitionClaims(self.row)
+        self.next = self.committed = self.durably_committed
+        self.done = {offset for offset in self.done if offset < self.next or offset in self.claims.done_before}
+        self.life += 1
+
+    def _write(self) -> None:
+        self.row = self.claims.row(self.durably_committed)
+
+    @invariant()
+    def doubt_covers_all_that_is_unfinished(self) -> None:
+        after = PartitionClaims(self.row)
+        unread = {offset for offset in self.may_be_told if offset >= self.durably_committed}
+        assert unread <= after.in_doubt | after.done_before
+        assert {offset for offset in self.written_done if offset >= self.durably_committed} <= after.done_before
+
+    @invariant()
+    def the_row_is_bounded_by_what_is_in_flight(self) -> None:
+        row = self.claims.row(self.durably_committed)
+        after = PartitionClaims(row)
+        assert all(offset >= self.durably_committed for offset in after.in_doubt | after.done_before)
+        in_flight = max(self.may_be_told, default=0) + 1 - self.durably_committed
+        longest_span = len(b"[9999,9999],")
+        assert len(row) <= len(b'{"claimed":[],"done":[]}') + 3 * max(0, in_flight) * longest_span
+
+
+TestClaims = Claims.TestCase
+TestClaims.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)

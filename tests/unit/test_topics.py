@@ -1,0 +1,48 @@
+"""Names of topics: one for each purpose, no two alike."""
+
+import pytest
+
+import topics
+from pipeline.notifications import Channel, Lane
+
+TIERS_S = (0.25, 1.0, 30.0, 3_600.0)
+
+
+@pytest.mark.parametrize(
+    ("delay_s", "name"),
+    [
+        (30.0, "herald.retry.30s.v1"),
+        (3_600.0, "herald.retry.3600s.v1"),
+        (0.25, "herald.retry.250ms.v1"),
+        (1.5, "herald.retry.1500ms.v1"),
+        (0.1 + 0.2, "herald.retry.300ms.v1"),
+    ],
+)
+def test_a_tier_is_named_by_its_delay(delay_s: float, name: str) -> None:
+    assert topics.retry(delay_s) == name
+
+
+def test_every_lane_has_a_topic_of_its_own() -> None:
+    assert topics.lane(Channel.SMS, Lane.URGENT) == "herald.sms.urgent.v1"
+    assert len({topics.lane(channel, lane) for channel in Channel for lane in Lane}) == len(Channel) * len(Lane)
+
+
+def test_all_topics_are_there_once() -> None:
+    names = [topic.name for topic in topics.all_topics(TIERS_S, seen_for_s=60.0)]
+    assert len(names) == len(set(names))
+    wanted = {topics.STATUS, topics.SUBSCRIPTIONS, topics.STATUS_AGAIN, topics.LEDGER, topics.OUTCOMES, topics.DLQ}
+    wanted |= {topics.retry(tier) for tier in TIERS_S}
+    wanted |= {topics.lane(channel, lane) for channel in Channel for lane in Lane}
+    assert wanted <= set(names)
+
+
+def test_subscriptions_are_kept_for_ever_and_dead_letters_the_longest_of_the_rest() -> None:
+    by_name = {topic.name: topic.config for topic in topics.all_topics(TIERS_S, seen_for_s=60.0)}
+    assert by_name[topics.SUBSCRIPTIONS] == {"cleanup.policy": "compact"}
+    kept_ms = {name: int(config["retention.ms"]) for name, config in by_name.items() if "retention.ms" in config}
+    assert max(kept_ms, key=kept_ms.__getitem__) == topics.DLQ
+
+
+def test_seen_events_are_forgotten_when_settings_say_so() -> None:
+    by_name = {topic.name: topic.config for topic in topics.all_topics(TIERS_S, seen_for_s=60.0)}
+    assert by_name["herald-enrich-seen-changelog"]["retention.ms"] == "60000"
