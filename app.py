@@ -100,9 +100,7 @@ def worker_policy(settings: Settings) -> WorkerPolicy:
         stuck_timeout_s=settings.stuck_timeout_s,
         start_timeout_s=settings.start_timeout_s,
         fetch_messages=settings.fetch_messages,
-        topics=()
-        if settings.role is Role.API
-        else tuple(one.name for one in topics.all_topics(settings.retry_tiers_s, settings.seen_for_s)),
+        topics=needed_topics(settings),
     )
 
 
@@ -219,7 +217,7 @@ def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
             kafka=settings.kafka,
             group=settings.group,
             instance_id=settings.instance_id,
-            topics=[topics.retry(tier_s) for tier_s in settings.retry_tiers_s],
+            tiers={topics.retry(tier_s): topics.tier_name(tier_s) for tier_s in settings.retry_tiers_s},
             out=app.records_out,
             read=delay.reader(now_ms),
             metrics=metrics,

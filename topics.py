@@ -29,10 +29,15 @@ def lane(channel: Channel, lane: Lane) -> str:
     return f"herald.{channel}.{lane}.v1"
 
 
-def retry(delay_s: float) -> str:
-    """One topic a tier: ``herald.retry.30s.v1``; milliseconds where a tier is no whole number of seconds."""
+def tier_name(delay_s: float) -> str:
+    """``30s``; milliseconds where a tier is no whole number of seconds."""
     ms = round(delay_s * 1000)
-    return f"herald.retry.{ms // 1000}s.v1" if ms % 1000 == 0 else f"herald.retry.{ms}ms.v1"
+    return f"{ms // 1000}s" if ms % 1000 == 0 else f"{ms}ms"
+
+
+def retry(delay_s: float) -> str:
+    """One topic a tier: ``herald.retry.30s.v1``."""
+    return f"herald.retry.{tier_name(delay_s)}.v1"
 
 
 def changelog(group: str, table: str) -> str:

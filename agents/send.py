@@ -274,7 +274,7 @@ class Sender:
                 records.append(
                     Record(topics.retry(verdict.retry.tier_s), record.key, record.value, trails.write(waiting))
                 )
-                self._metrics.retried(one.notification.channel, f"{verdict.retry.tier_s:g}s", 1)
+                self._metrics.retried(one.notification.channel, topics.tier_name(verdict.retry.tier_s), 1)
             if verdict.dead_letter is not None:
                 reason = verdict.outcome.reason if verdict.outcome is not None else None
                 records.append(dead_letter(record.key, record.value, at, verdict.dead_letter, reason or ""))

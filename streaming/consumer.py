@@ -8,9 +8,9 @@ Faust's path record by record: recovery needs it.
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
-from aiokafka.errors import ConsumerStoppedError, IllegalStateError
+from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
@@ -20,6 +20,15 @@ if TYPE_CHECKING:
 # While some partitions wait for room, the others are asked in short turns, so that room is noticed soon.
 POLL_S = 1.0
 POLL_WHILE_FULL_S = 0.01
+
+
+class Stand(NamedTuple):
+    """How far a partition is committed, finished and read, and how many records it has that are not committed."""
+
+    committed: int | None
+    finished: int | None
+    read: int | None
+    lag: int
 
 
 class FetchConsumer(driver.Consumer):
@@ -181,14 +190,23 @@ class FetchConsumer(driver.Consumer):
         done = self.app.engine.in_flight.watermarks().get(tp, self._committed_offset[tp] or 0)
         return done >= end
 
-    def lag(self) -> dict[TP, int]:
-        """How many records each assigned partition has that this group has not committed."""
+    async def ends(self, timeout_s: float) -> Mapping[TP, int]:
+        """The end of every open partition, asked of the broker; nothing where it does not answer in time."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self.highwaters(*self._open) if self._open else {}
+        except (KafkaError, TimeoutError) as error:
+            self.log.info("the broker does not tell the ends of partitions: %r", error)
+            return {}
+
+    def stands(self, ends: Mapping[TP, int]) -> dict[TP, Stand]:
+        """Where every open partition stands; ``ends`` are those that the broker told last."""
+        watermarks = self.app.engine.in_flight.watermarks()
         found = {}
-        for tp in self.assignment():
-            if self.app.engine.in_flight.is_batched(tp.topic):
-                end, committed = self.highwater(tp), self._committed_offset[tp]
-                if end is not None:
-                    found[tp] = max(0, end - (committed or 0))
+        for tp in self._open or ():
+            committed = self._committed_offset[tp]
+            end = max(ends.get(tp, 0), self.highwater(tp) or 0)
+            found[tp] = Stand(committed, watermarks.get(tp), self._expected.get(tp), max(0, end - (committed or 0)))
         return found
 
     async def wait_empty(self) -> None:

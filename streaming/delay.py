@@ -6,7 +6,7 @@ be read, or wants to go where nothing may, is a dead letter.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
 import structlog
@@ -30,7 +30,10 @@ Due = tuple[int, Record]
 
 
 class DelayService(Service):
-    """One consumer over every tier. ``read`` tells what a record waits for; it never raises."""
+    """One consumer over every tier; ``tiers`` gives each topic its tier's name.
+
+    ``read`` tells what a record waits for; it never raises.
+    """
 
     def __init__(
         self,
@@ -38,7 +41,7 @@ class DelayService(Service):
         kafka: str,
         group: str,
         instance_id: str | None,
-        topics: Sequence[str],
+        tiers: Mapping[str, str],
         out: RecordSink,
         read: Callable[[Any], Due],
         metrics: Metrics,
@@ -54,7 +57,7 @@ class DelayService(Service):
         self._paused_until: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
         self._show_at_ms = 0
-        self._topics = topics
+        self._tiers = tiers
         self._settings = {
             "bootstrap_servers": kafka,
             "group_id": group,
@@ -65,7 +68,7 @@ class DelayService(Service):
         }
 
     async def on_start(self) -> None:
-        self._consumer = AIOKafkaConsumer(*self._topics, **self._settings)
+        self._consumer = AIOKafkaConsumer(*self._tiers, **self._settings)
         await self._consumer.start()
 
     async def on_stop(self) -> None:
@@ -92,7 +95,7 @@ class DelayService(Service):
         if now_ms < self._show_at_ms:
             return
         self._show_at_ms = now_ms + SHOW_EVERY_MS
-        waiting, overdue_ms = dict.fromkeys(self._topics, 0), dict.fromkeys(self._topics, 0)
+        waiting, overdue_ms = dict.fromkeys(self._tiers, 0), dict.fromkeys(self._tiers, 0)
         for tp in self._consumer.assignment():
             committed, end = self._position.get(tp), self._consumer.highwater(tp)
             if end is not None and committed is not None:
@@ -100,7 +103,7 @@ class DelayService(Service):
             if tp in self._paused_until:
                 overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - self._paused_until[tp])
         for topic, records in waiting.items():
-            self._metrics.waiting(topic, records=records, overdue_s=overdue_ms[topic] / 1000)
+            self._metrics.waiting(self._tiers[topic], records=records, overdue_s=overdue_ms[topic] / 1000)
 
     def _poll_ms(self, now_ms: int) -> int:
         soonest = min(self._paused_until.values(), default=now_ms + POLL_MS)

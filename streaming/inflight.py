@@ -6,9 +6,8 @@ committed over. Windows count records, not fetches: what a crash can repeat is b
 """
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from faust.types.tuples import TP
@@ -21,13 +20,12 @@ class Fetch:
     what finishes afterwards no longer counts.
     """
 
-    __slots__ = ("arrived_at", "live", "records", "remaining", "tp")
+    __slots__ = ("live", "records", "remaining", "tp")
 
-    def __init__(self, tp: TP, records: Sequence[Any], arrived_at: float) -> None:
+    def __init__(self, tp: TP, records: Sequence[Any]) -> None:
         self.tp = tp
         self.records = records
         self.remaining = len(records)
-        self.arrived_at = arrived_at
         self.live = True
 
 
@@ -44,8 +42,7 @@ class Window:
 class InFlight:
     """The account of what has arrived and what has finished, for one worker; for its event loop only."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(self) -> None:
         self._windows: dict[str, Window] = {}
         self._fetches: dict[TP, deque[Fetch]] = {}
         self._watermarks: dict[TP, int] = {}
@@ -65,7 +62,7 @@ class InFlight:
         return window is None or window.used < window.limit
 
     def admit(self, tp: TP, records: Sequence[Any]) -> Fetch:
-        fetch = Fetch(tp, records, self._clock())
+        fetch = Fetch(tp, records)
         self._fetches.setdefault(tp, deque()).append(fetch)
         self._windows[tp.topic].used += len(records)
         return fetch
@@ -93,10 +90,9 @@ class InFlight:
         windows = self._windows.values() if topics is None else (self._windows[topic] for topic in topics)
         return sum({id(window): window.used for window in windows}.values())
 
-    def ages(self) -> dict[TP, float]:
-        """For how many seconds the head of each partition has been in flight."""
-        now = self._clock()
-        return {tp: now - row[0].arrived_at for tp, row in self._fetches.items() if row}
+    def ages(self, now_ms: int) -> dict[TP, float]:
+        """How many seconds ago the oldest unfinished fetch of each partition was produced."""
+        return {tp: max(0.0, (now_ms - row[0].records[0].timestamp) / 1000) for tp, row in self._fetches.items() if row}
 
     def clear(self) -> None:
         """Forget everything: the partitions are gone, and come back from their committed offsets, here or elsewhere."""

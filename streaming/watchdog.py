@@ -1,14 +1,14 @@
 """Does this worker still move? If not, it ends itself: a restart from the committed offsets is always safe.
 
-Consumers have been seen to die without a word after a rebalance. A head record that stays in flight too long, or lag
-on an idle partition that is not read, shows it whatever the cause.
+Consumers have been seen to die without a word after a rebalance. A partition that has records to commit, and is neither
+read nor finished nor committed for too long, shows it whatever the cause.
 """
 
 import asyncio
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import TYPE_CHECKING, NoReturn, cast
 
 import structlog
@@ -21,66 +21,85 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHECK_EVERY_S = 1.0
+ASK_EVERY_S = 10.0
+ASK_TIMEOUT_S = 10.0
+RECOVERY = "recovery"
 EXIT_STUCK = 70
 
 
 class Patience:
-    """How long a worker has stood still; something that legitimately waits (for Postgres) calls ``renew``."""
+    """For how long each partition has stood still with work to do.
+
+    Something that legitimately waits (for Postgres) calls ``renew``.
+    """
 
     def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit_s = limit_s
         self._clock = clock
-        self._moved_at = clock()
-        self._seen: object = None
+        self._stands: dict[Hashable, tuple[object, float]] = {}
 
     def renew(self) -> None:
-        self._moved_at = self._clock()
+        self._stands.clear()
 
-    def look(self, position: object, *, has_work: bool) -> float:
-        """Note where the worker stands; returns for how many seconds it has stood there with work to do."""
-        if position != self._seen or not has_work:
-            self._seen = position
-            self.renew()
-        return self._clock() - self._moved_at
+    def look(self, what: Hashable, position: object, *, has_work: bool) -> float:
+        """Note where ``what`` stands; returns for how many seconds it has stood there with work to do."""
+        now = self._clock()
+        known = self._stands.get(what)
+        if not has_work or known is None or known[0] != position:
+            self._stands[what] = (position, now)
+            return 0.0
+        return now - known[1]
+
+    def known(self) -> set[TP]:
+        """The partitions looked at."""
+        return {what for what in self._stands if isinstance(what, TP)}
+
+    def forget_all_but(self, those: Collection[Hashable]) -> None:
+        for gone in self._stands.keys() - set(those):
+            del self._stands[gone]
 
     def is_over(self) -> bool:
-        return self._clock() - self._moved_at > self._limit_s
+        """Whether something stood still for too long when it was last looked at."""
+        return any(self._clock() - since > self._limit_s for _, since in self._stands.values())
 
 
 async def watch(app: "ConsumerApp", patience: Patience) -> None:
     """Look once a second, for ever; show what is seen; end the process when patience is over."""
-    known: set[TP] = set()
-    moved: dict[TP, tuple[int | None, float]] = {}
+    ends: Mapping[TP, int] = {}
+    ask_at = 0.0
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
         if not app.consumer_is_ready():
             # Recovery may take its time as long as it gets on; a rebalance that never ends has been seen.
-            stood_s = patience.look(dict(cast(TableManager, app.tables).recovery.active_offsets), has_work=True)
-            if patience.is_over():
-                app.end(f"not ready, and no nearer to it for {stood_s:.0f} s")
-            continue
-        in_flight, lag = app.engine.in_flight, app.fetch_consumer.lag()
-        for tp in known - lag.keys():
-            app.metrics.revoked(tp.topic, tp.partition)
-            moved.pop(tp, None)
-        known, ages = set(lag), in_flight.ages()
-        for tp, records in lag.items():
-            committed, since = app.fetch_consumer.committed(tp), moved.get(tp)
-            if since is None or since[0] != committed or not records:
-                since = moved[tp] = (committed, time.monotonic())
-            app.metrics.progress(
-                tp.topic,
-                tp.partition,
-                lag=records,
-                oldest_s=ages.get(tp, 0.0),
-                commit_age_s=time.monotonic() - since[1],
-            )
-        position = (dict(in_flight.watermarks()), in_flight.records())
-        stood_s = patience.look(position, has_work=bool(in_flight.records()) or any(lag.values()))
+            recovered = dict(cast(TableManager, app.tables).recovery.active_offsets)
+            patience.forget_all_but([RECOVERY])
+            stood_s = patience.look(RECOVERY, recovered, has_work=True)
+        else:
+            if time.monotonic() > ask_at:
+                # A consumer that has died does not know that there is more to read.
+                ends = await app.fetch_consumer.ends(ASK_TIMEOUT_S)
+                ask_at = time.monotonic() + ASK_EVERY_S
+            stood_s = _look(app, patience, ends)
         app.metrics.stuck(stood_s)
         if patience.is_over():
-            head = max(ages, key=ages.__getitem__, default=None)
-            app.end(f"no progress for {stood_s:.0f} s with work to do: head {head}, lag {sum(lag.values())}")
+            app.end(f"no progress for {stood_s:.0f} s with work to do")
+
+
+def _look(app: "ConsumerApp", patience: Patience, ends: Mapping[TP, int]) -> float:
+    """Show where every partition stands; returns for how many seconds the worst has stood still."""
+    consumer, ages = app.fetch_consumer, app.engine.in_flight.ages(time.time_ns() // 1_000_000)
+    stands = consumer.stands(ends)
+    for tp in patience.known() - stands.keys():
+        app.metrics.revoked(*tp)
+    patience.forget_all_but(stands)
+    worst = 0.0
+    for tp, stand in stands.items():
+        stood_s = patience.look(tp, stand, has_work=stand.lag > 0)
+        app.metrics.progress(
+            tp.topic, tp.partition, lag=stand.lag, oldest_s=ages.get(tp, stood_s), commit_age_s=stood_s
+        )
+        worst = max(worst, stood_s)
+    return worst
 
 
 def end_process(reason: str) -> NoReturn:
