@@ -13,7 +13,7 @@ PYTHON ?=
 CANDIDATES := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 
-.PHONY: help setup demo test lint format lock stack-up stack-down clean
+.PHONY: help setup demo test bench lint format lock stack-up stack-down clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: setup ## Run the whole pipeline on this machine and account for every even
 
 test: setup ## Run every test: unit, integration, end to end
 	@$(BIN)/pytest
+
+bench: setup ## Measure the pipeline beside the same job written by hand (docs/performance.md)
+	@$(BIN)/python -m tests.bench.compare
 
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check .

@@ -12,6 +12,7 @@ from importlib.metadata import version
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
+from pydantic import ValidationError
 
 import topics
 from observability import logging
@@ -22,7 +23,7 @@ from pipeline.enrich import EnrichPolicy, waits_within
 from pipeline.notifications import Channel
 from pipeline.ports import Provider
 from pipeline.retry import RetryPolicy
-from settings import Role, Settings
+from settings import Role, Settings, problems_of
 from streaming.app import ConsumerApp, RoleApp, ServiceApp, WorkerPolicy
 from web.health import Problem
 from web.server import HttpServer, operations_app
@@ -293,5 +294,9 @@ def __getattr__(name: str) -> RoleApp:
     if name != "app":
         raise AttributeError(name)
     if _app is None:
-        _app = create_app(Settings())
+        try:
+            settings = Settings()
+        except ValidationError as error:
+            raise SystemExit(problems_of(error)) from error
+        _app = create_app(settings)
     return _app

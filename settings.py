@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.notifications import Channel
@@ -135,3 +135,10 @@ class Settings(BaseSettings):
     def group(self) -> str:
         """The Faust app's id and consumer group."""
         return f"herald-{self.role}"
+
+
+def problems_of(error: ValidationError) -> str:
+    """A line for each setting that is wrong, by the name of its variable; for people, without the value."""
+    return "\n".join(
+        f"HERALD_{str(one['loc'][0]).upper()}: {one['msg']}" if one["loc"] else one["msg"] for one in error.errors()
+    )

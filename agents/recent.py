@@ -4,6 +4,8 @@ When enrich is killed between making notifications and noting that it did, it ma
 seconds, in the same partition, so a short memory catches them; what it misses goes out with the same idempotency key.
 """
 
+from collections import OrderedDict
+
 from faust.types.tuples import TP
 
 from pipeline.trail import Trail
@@ -18,7 +20,8 @@ class Recent:
 
     def __init__(self, remember: int = REMEMBER) -> None:
         self._remember = remember
-        self._met: dict[Attempt, tuple[TP, int]] = {}
+        # A dict would scan what was deleted from its front, again and again.
+        self._met: OrderedDict[Attempt, tuple[TP, int]] = OrderedDict()
 
     def is_repeat(self, notification_id: str, trail: Trail, tp: TP, offset: int) -> bool:
         """Whether it was met elsewhere; the same record coming back after a rebalance is no repeat.
@@ -28,5 +31,5 @@ class Recent:
         attempt = (notification_id, trail.attempts, trail.due_ms)
         met = self._met.setdefault(attempt, (tp, offset))
         if len(self._met) > self._remember:
-            del self._met[next(iter(self._met))]
+            self._met.popitem(last=False)
         return met != (tp, offset)

@@ -8,7 +8,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -19,17 +19,14 @@ from faust.types.tuples import TP
 
 import topics
 from agents.recent import Recent
-from agents.turn import dead_letter, first_seen, outcome_record
+from agents.sending import Sending, Unsendable, read, records_of
 from observability.metrics import Metrics
-from pipeline import strict_json
-from pipeline import trail as trails
 from pipeline.batching import BatchPolicy, Item, LaneQueue
 from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, judge
-from pipeline.errors import InvalidInput, Unconfirmed
-from pipeline.notifications import Channel, Lane, Notification
-from pipeline.outcomes import Outcome, Status
+from pipeline.errors import Unconfirmed
+from pipeline.notifications import Channel, Lane
+from pipeline.outcomes import Status
 from pipeline.ports import Provider, SendResult
-from pipeline.trail import Trail
 from streaming.app import ConsumerApp
 from streaming.engine import Engine
 from streaming.inflight import Fetch
@@ -40,19 +37,6 @@ log = structlog.get_logger(__name__)
 
 # On top of the provider's own time limit, which gives the better answer.
 GRACE_S = 1.0
-
-notification_of = msgspec.json.Decoder(Notification)
-
-
-@dataclass(frozen=True, slots=True)
-class Sending:
-    """A notification on its way through this worker; ``record`` keeps its bytes for a retry or a dead letter."""
-
-    notification: Notification
-    trail: Trail
-    record: Any
-    fetch: Fetch
-
 
 Batch = list[Item[Sending]]
 
@@ -106,15 +90,15 @@ class Sender:
         queue = self._queues[lane]
         for fetch in fetches:
             refused: list[Record] = []
-            passed = 0
+            passed = spoilt = 0
             for record in fetch.records:
                 if self._claims.is_done(fetch.tp, record.offset):
                     passed += 1
                     continue
-                try:
-                    sending = _parse(record, fetch, now_ms)
-                except InvalidInput as refusal:
-                    refused.append(_refuse(record, refusal))
+                sending = read(record, fetch, now_ms)
+                if isinstance(sending, Unsendable):
+                    refused += sending.records
+                    spoilt += 1
                     continue
                 if self._recent.is_repeat(sending.notification.id, sending.trail, fetch.tp, record.offset):
                     self._metrics.duplicates("send", 1)
@@ -123,9 +107,9 @@ class Sender:
                 queue.push(Item(record.key, len(record.value), now, sending))
             if refused:
                 await self._out.send_all(refused)
-                self._metrics.dead_lettered(Counter({DeadLetterReason.INVALID_INPUT: len(refused)}))
-            if passed or refused:
-                self._engine.in_flight.finish(fetch, passed + len(refused))
+                self._metrics.dead_lettered(Counter({DeadLetterReason.INVALID_INPUT: spoilt}))
+            if passed or spoilt:
+                self._engine.in_flight.finish(fetch, passed + spoilt)
         self._wake.set()
 
     def forget(self) -> None:
@@ -190,20 +174,19 @@ class Sender:
         now_ms = self._clock_ms()
         verdicts: list[tuple[Sending, Verdict]] = []
         to_send: list[Sending] = []
+        doubted = 0
         for one in sendings:
-            outcome = before_sending(
-                one.notification,
-                one.trail,
-                claimed=self._claims.is_in_doubt(one.fetch.tp, one.record.offset),
-                now_ms=now_ms,
-                policy=self._policy,
-            )
+            claimed = self._claims.is_in_doubt(one.fetch.tp, one.record.offset)
+            outcome = before_sending(one.notification, one.trail, claimed=claimed, now_ms=now_ms, policy=self._policy)
+            if claimed:
+                doubted += 1
+                one = replace(one, trail=msgspec.structs.replace(one.trail, in_doubt=True))
             if outcome is None:
                 to_send.append(one)
             else:
                 verdicts.append((one, Verdict(outcome=outcome)))
-        if in_doubt := sum(self._claims.is_in_doubt(one.fetch.tp, one.record.offset) for one in sendings):
-            self._doubt(in_doubt)
+        if doubted:
+            self._doubt(doubted)
         if to_send:
             results = await self._call(to_send)
             now_ms = self._clock_ms()
@@ -252,46 +235,12 @@ class Sender:
             return Verdict(outcome=outcome, dead_letter=DeadLetterReason.BUG)
 
     def _records(self, verdicts: Sequence[tuple[Sending, Verdict]]) -> list[Record]:
-        records: list[Record] = []
-        outcomes: list[Outcome] = []
-        for one, verdict in verdicts:
-            record = one.record
-            at = first_seen(one.trail, record.topic, record.partition, record.offset, record.timestamp)
-            if verdict.outcome is not None:
-                outcomes.append(verdict.outcome)
-                records.append(outcome_record(verdict.outcome))
-                at = msgspec.structs.replace(at, attempts=verdict.outcome.attempts, provider=self._provider.name)
-            if verdict.retry is not None:
-                waiting = msgspec.structs.replace(
-                    at,
-                    attempts=verdict.retry.attempts,
-                    due_ms=verdict.retry.due_ms,
-                    target=record.topic,
-                    provider=self._provider.name,
-                    error=verdict.retry.error,
-                    in_doubt=verdict.retry.in_doubt,
-                )
-                records.append(
-                    Record(topics.retry(verdict.retry.tier_s), record.key, record.value, trails.write(waiting))
-                )
-                self._metrics.retried(one.notification.channel, topics.tier_name(verdict.retry.tier_s), 1)
-            if verdict.dead_letter is not None:
-                reason = verdict.outcome.reason if verdict.outcome is not None else None
-                records.append(dead_letter(record.key, record.value, at, verdict.dead_letter, reason or ""))
-                self._metrics.dead_lettered(Counter({verdict.dead_letter: 1}))
-        self._metrics.outcomes(outcomes)
-        return records
-
-
-def _parse(record: Any, fetch: Fetch, now_ms: int) -> Sending:
-    """Raises InvalidInput."""
-    trail = trails.read(record.headers, now_ms)
-    return Sending(strict_json.parse(notification_of, record.value or b""), trail, record, fetch)
-
-
-def _refuse(record: Any, refusal: InvalidInput) -> Record:
-    at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
-    return dead_letter(record.key, record.value, at, DeadLetterReason.INVALID_INPUT, str(refusal))
+        self._metrics.outcomes([verdict.outcome for _, verdict in verdicts if verdict.outcome])
+        tiers = Counter(topics.tier_name(verdict.retry.tier_s) for _, verdict in verdicts if verdict.retry)
+        for tier, notifications in tiers.items():
+            self._metrics.retried(self._provider.channel, tier, notifications)
+        self._metrics.dead_lettered(Counter(verdict.dead_letter for _, verdict in verdicts if verdict.dead_letter))
+        return [record for one, verdict in verdicts for record in records_of(one, verdict, self._provider.name)]
 
 
 def _offsets(sendings: Sequence[Sending]) -> dict[TP, list[int]]:

@@ -18,6 +18,8 @@ SOURCE = b"/cargo-herald"
 OUTCOME_TYPE = b"org.cargo-herald.notification.outcome.v1"
 EVENT_TYPE = b"org.cargo-herald.event.recorded.v1"
 
+MAX_BYTES = 15 << 20
+
 encode = msgspec.json.Encoder().encode
 
 
@@ -65,7 +67,12 @@ def dead_letter(
     error: str,
     headers: Sequence[tuple[str, bytes | None]] = (),
 ) -> Record:
-    """The original bytes, with their history; of the original headers only the content type is kept."""
+    """The original bytes, with their history; of the original headers only the content type is kept.
+
+    What was compressed on its way in may be larger than Kafka takes: then its beginning is kept, and the error says so.
+    """
+    if value is not None and len(value) > MAX_BYTES:
+        value, error = value[:MAX_BYTES], f"cut from {len(value)} bytes; {error}"
     told = msgspec.structs.replace(trail, reason=reason.value, error=error, due_ms=0, target="")
     kept = [(name, raw) for name, raw in headers if name.lower() == CONTENT_TYPE and raw and len(raw) <= 256][:1]
     return Record(DLQ, key, value, [*trails.write(told), *kept])

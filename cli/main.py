@@ -6,6 +6,8 @@ from importlib import import_module
 import click
 from pydantic import ValidationError
 
+from settings import problems_of
+
 # Imported when called: a worker's image has no embedded servers, and starting a worker should not load them.
 COMMANDS = {
     "demo": "cli.demo",
@@ -39,7 +41,5 @@ def main() -> None:
     try:
         herald()
     except ValidationError as error:
-        for one in error.errors():
-            name = "HERALD_" + "_".join(str(part) for part in one["loc"]).upper()
-            click.echo(f"{name}: {one['msg']}", err=True)
+        click.echo(problems_of(error), err=True)
         sys.exit(2)

@@ -27,6 +27,7 @@ class Publisher:
                 "partitioner": "murmur2_random",
                 "message.max.bytes": MAX_REQUEST_BYTES,
                 "linger.ms": 5,
+                "log_level": 0,
             }
         )
 

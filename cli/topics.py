@@ -12,8 +12,6 @@ import topics as names
 from settings import Settings
 
 TIMEOUT_S = 30.0
-# Five megabytes of somebody's mistake must reach the dead letters whole.
-MAX_MESSAGE_BYTES = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +33,7 @@ def create_topics(settings: Settings) -> list[Made]:
             one.name,
             settings.partitions,
             settings.replication_factor,
-            config={**one.config, "max.message.bytes": str(MAX_MESSAGE_BYTES)},
+            config=one.config,
         )
         for one in wanted
         if one.name not in there

@@ -1,6 +1,6 @@
 """What becomes of one status event?
 
-    retracted                               `retracted`, nobody is told
+    retracted                               `retracted`, nobody is told, also if the event itself comes later
     seen before, at no later revision       `repeated`
     no subscription, looks left             wait, and look again
     no subscription after the last look     `unsubscribed`
@@ -83,9 +83,13 @@ MORE_WAITS = 5
 
 
 def waits_within(grace_s: float, tiers_s: tuple[float, ...]) -> int:
-    """How many of the tiers, one after the other, fit into the grace; at least one where there is any grace."""
-    ends = accumulate(tiers_s)
-    return max(sum(end <= grace_s for end in ends), 1 if grace_s > 0 else 0)
+    """How many waits fit into the grace: one in each tier, then in the last; at least one where there is any grace."""
+    if grace_s <= 0:
+        return 0
+    ends = list(accumulate(tiers_s))
+    in_turn = sum(end <= grace_s for end in ends)
+    more = int((grace_s - ends[-1]) / tiers_s[-1]) if in_turn == len(ends) else 0
+    return max(1, in_turn + more)
 
 
 def decide(
@@ -107,7 +111,8 @@ def decide(
     if seen is not None and seen.source == source:
         return PassOver()
     if event.retracted:
-        return Told(record=_record(event, source, Disposition.RETRACTED, now))
+        row = SeenRow(revision=event.revision, source=source)
+        return Told(record=_record(event, source, Disposition.RETRACTED, now), seen=row)
     if seen is not None and not _is_later(event.revision, seen.revision):
         return Told(record=_record(event, source, Disposition.REPEATED, now))
     if subscription is None:

@@ -1,5 +1,6 @@
 """What is a Faust app of ours? Faust's worker, groups, tables and recovery, with our way in and our way out."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +94,13 @@ class RoleApp(faust.App):
             await one.start()
             self._opened.append(one)
         await super().on_start()
+
+    async def on_started(self) -> None:
+        await super().on_started()
+        # Records are many, short-lived and without cycles: left to its defaults, the collector looks through all that
+        # is in flight again and again, for a fifth of the worker's time.
+        gc.freeze()
+        gc.set_threshold(100_000, 50, 1_000)
 
     async def on_stop(self) -> None:
         # Faust waits without a limit for what does not end.

@@ -5,6 +5,7 @@ librdkafka's own making.
 """
 
 import asyncio
+import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -90,7 +91,8 @@ class Producer:
                 "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
                 # Kafka's own partitioner: librdkafka's default would break co-partitioned tables.
                 "partitioner": "murmur2_random",
-            }
+            },
+            logger=logging.getLogger("librdkafka"),
         )
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._poll, name="librdkafka-poll", daemon=True)

@@ -3,19 +3,22 @@
 from collections.abc import Sequence
 
 import faust
+import msgspec
 
-from pipeline.subscriptions import Subscription, decode
+from pipeline.subscriptions import Subscription
 from streaming.producer import RecordSink
 from streaming.table import ChangelogTable, Row, table
 
 
 class Subscriptions:
     def __init__(self, app: faust.App) -> None:
+        # Rows were checked before they were written.
+        self._decode = msgspec.json.Decoder(Subscription).decode
         self.table: ChangelogTable = table(app, "subscriptions", help="who is told, by shipment")
 
     def get(self, partition: int, shipment_id: str) -> Subscription | None:
         row = self.table.read(partition, shipment_id.encode())
-        return None if row is None else decode(row)
+        return None if row is None else self._decode(row)
 
     async def put(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
         """Rows are values of ``cargo.subscriptions.v1`` that decode; None takes a subscription away."""

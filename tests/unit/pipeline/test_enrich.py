@@ -114,7 +114,7 @@ def test_dispositions(
         assert decision.record.disposition is becomes
         assert (decision.record.event_id, decision.record.source) == (what.event_id, HERE)
         assert bool(decision.notifications) == (becomes is Disposition.ACCEPTED)
-        assert (decision.seen is not None) == (becomes is Disposition.ACCEPTED)
+        assert (decision.seen is not None) == (becomes in {Disposition.ACCEPTED, Disposition.RETRACTED})
     else:
         assert type(decision) is becomes
 
@@ -142,10 +142,20 @@ def test_waiting_for_a_subscription(waited: int, caught_up: bool, policy: Enrich
         assert decision.record.disposition is Disposition.UNSUBSCRIBED
 
 
+def test_what_was_taken_back_before_it_came_is_not_told() -> None:
+    taken_back = decided(event(retracted=True, revision=LATER))
+    assert isinstance(taken_back, Told)
+    assert taken_back.seen is not None
+    row = msgspec.structs.replace(taken_back.seen, source=ELSEWHERE)
+    decision = decided(event(revision=EARLIER), row=row)
+    assert isinstance(decision, Told)
+    assert decision.record.disposition is Disposition.REPEATED
+
+
 @pytest.mark.parametrize(
     ("grace_s", "waits"),
-    [(150.0, 2), (149.9, 1), (30.0, 1), (1.0, 1), (0.0, 0)],
-    ids=["two tiers", "not quite two", "one", "shorter than any tier", "none"],
+    [(150.0, 2), (149.9, 1), (30.0, 1), (1.0, 1), (0.0, 0), (50_000.0, 6)],
+    ids=["two tiers", "not quite two", "one", "shorter than any tier", "none", "the last tier again"],
 )
 def test_grace_is_made_of_tiers(grace_s: float, waits: int) -> None:
     assert waits_within(grace_s, (30.0, 120.0, 600.0)) == waits

@@ -1,0 +1,79 @@
+"""What is a lane's record to a send role, and which records does the verdict on it become?"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+import topics
+from agents.turn import dead_letter, first_seen, outcome_record
+from pipeline import strict_json
+from pipeline import trail as trails
+from pipeline.delivery import DeadLetterReason, Verdict, conclude
+from pipeline.errors import InvalidInput
+from pipeline.notifications import Notification
+from pipeline.outcomes import Status
+from pipeline.trail import Trail
+from streaming.inflight import Fetch
+from streaming.producer import Record
+
+notification_of = msgspec.json.Decoder(Notification)
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """A notification on its way through this worker; ``record`` keeps its bytes for a retry or a dead letter."""
+
+    notification: Notification
+    trail: Trail
+    record: Any
+    fetch: Fetch
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """What a record leaves behind that cannot be sent: a dead letter, and an outcome where it is a notification."""
+
+    records: list[Record]
+
+
+def read(record: Any, fetch: Fetch, now_ms: int) -> Sending | Unsendable:
+    """``record`` is aiokafka's, from a lane."""
+    try:
+        notification = strict_json.parse(notification_of, record.value or b"")
+    except InvalidInput as refusal:
+        return Unsendable([_refused(record, refusal)])
+    try:
+        return Sending(notification, trails.read(record.headers, now_ms), record, fetch)
+    except InvalidInput as refusal:
+        outcome = conclude(notification, Status.TECHNICAL_FAILURE, now_ms, attempts=0, reason=str(refusal))
+        return Unsendable([outcome_record(outcome), _refused(record, refusal)])
+
+
+def _refused(record: Any, refusal: InvalidInput) -> Record:
+    at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
+    return dead_letter(record.key, record.value, at, DeadLetterReason.INVALID_INPUT, str(refusal))
+
+
+def records_of(one: Sending, verdict: Verdict, provider: str) -> list[Record]:
+    """The outcome, the wait or the dead letter that the verdict calls for."""
+    record = one.record
+    at = first_seen(one.trail, record.topic, record.partition, record.offset, record.timestamp)
+    if verdict.retry is not None:
+        waiting = msgspec.structs.replace(
+            at,
+            attempts=verdict.retry.attempts,
+            due_ms=verdict.retry.due_ms,
+            target=record.topic,
+            provider=provider,
+            error=verdict.retry.error,
+            in_doubt=verdict.retry.in_doubt,
+        )
+        return [Record(topics.retry(verdict.retry.tier_s), record.key, record.value, trails.write(waiting))]
+    outcome = verdict.outcome
+    assert outcome is not None, "a verdict without a retry is final"
+    records = [outcome_record(outcome)]
+    if verdict.dead_letter is not None:
+        ended = msgspec.structs.replace(at, attempts=outcome.attempts, provider=provider)
+        records.append(dead_letter(record.key, record.value, ended, verdict.dead_letter, outcome.reason or ""))
+    return records

@@ -1,0 +1,59 @@
+"""How are a run's end and cost measured from outside? Rows as Postgres commits them, CPU as the system counts it."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import psutil
+
+CHANNEL = "bench"
+# A notice comes with its commit, so rows are counted when they are durable, and nothing is asked while they are not.
+TRIGGERS = """
+CREATE FUNCTION bench_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM pg_notify('bench', TG_TABLE_NAME || ' ' || (SELECT count(*) FROM new_rows));
+    RETURN NULL;
+END $$;
+CREATE TRIGGER bench AFTER INSERT ON notification_outcome
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell();
+CREATE TRIGGER bench AFTER INSERT ON event_ledger
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell();
+"""
+
+
+class RowWatch:
+    """How many rows of each table have been committed since `start`, and when the last of them was."""
+
+    def __init__(self, connection: "asyncpg.Connection[asyncpg.Record]") -> None:
+        self._connection = connection
+        self._told = asyncio.Event()
+        self.rows: Counter[str] = Counter()
+        self.last_at: dict[str, float] = {}
+
+    async def start(self) -> None:
+        await self._connection.execute(TRIGGERS)
+        await self._connection.add_listener(CHANNEL, self._on_notice)
+
+    def _on_notice(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
+        table, _, count = payload.partition(" ")
+        self.rows[table] += int(count)
+        self.last_at[table] = time.perf_counter()
+        self._told.set()
+
+    async def wait_for(self, expected: Mapping[str, int], timeout_s: float) -> None:
+        """Raises TimeoutError, which says what is missing."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                while any(self.rows[table] < count for table, count in expected.items()):
+                    self._told.clear()
+                    await self._told.wait()
+        except TimeoutError as error:
+            raise TimeoutError(f"{dict(self.rows)} of {dict(expected)} rows after {timeout_s:g} s") from error
+
+
+def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
+    """User and system time of each process since its start, children that it has waited for included."""
+    return {name: sum(psutil.Process(pid).cpu_times()[:4]) for name, pid in pids.items()}

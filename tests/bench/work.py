@@ -1,0 +1,68 @@
+"""What both sides of the benchmark are given: the same status events, for shipments that somebody waits for."""
+
+import random
+import uuid
+from collections.abc import Iterator
+
+import msgspec
+
+from pipeline.notifications import Channel
+from pipeline.subscriptions import Recipient, Subscription
+
+SHIPMENTS = 20_000
+STATUSES = ("LOAD", "DEPA", "ARRI", "DISC", "GTOT")
+
+Keyed = tuple[bytes, bytes]
+
+encode = msgspec.json.Encoder().encode
+
+
+def shipment(number: int) -> str:
+    return f"SHP{number:08d}"
+
+
+def phone(number: int) -> str:
+    return f"+7916{number:07d}"
+
+
+def email(number: int) -> str:
+    return f"c{number}@example.org"
+
+
+def device(number: int) -> str:
+    return uuid.UUID(int=number).hex
+
+
+def status_events(seed: str, events: int) -> Iterator[Keyed]:
+    """Events in our own JSON, each of an id of its own, spread over the shipments."""
+    dice = random.Random(seed)
+    for i in range(events):
+        shipment_id = shipment(dice.randrange(SHIPMENTS))
+        event = {
+            "event_id": str(uuid.UUID(int=dice.getrandbits(128))),
+            "shipment_id": shipment_id,
+            "status": STATUSES[i % len(STATUSES)],
+            "classifier": "ACT",
+            "occurred_at": "2026-11-23T10:00:00+03:00",
+            "location": {"unlocode": "RUMOW", "name": "Moscow"},
+            "carrier": "Example Lines",
+            "estimated_arrival": "2026-11-25T10:00:00+03:00",
+            "references": [{"type": "BKG", "value": f"BKG{i:09d}"}, {"type": "EQ", "value": "MSCU1234567"}],
+        }
+        yield shipment_id.encode(), encode(event)
+
+
+def three_phones(number: int) -> Subscription:
+    """Three people with a phone: three notifications an event, all of them through the batch API."""
+    people = tuple(
+        Recipient(recipient_id=f"R{number:08d}-{one}", addresses={Channel.SMS: phone(3 * number + one)})
+        for one in range(3)
+    )
+    return Subscription(shipment_id=shipment(number), recipients=people)
+
+
+def three_channels(number: int) -> Subscription:
+    """One person with a phone, a mailbox and a device."""
+    addresses = {Channel.SMS: phone(number), Channel.EMAIL: email(number), Channel.PUSH: device(number)}
+    person = Recipient(recipient_id=f"R{number:08d}", addresses=addresses)
+    return Subscription(shipment_id=shipment(number), recipients=(person,))
