@@ -23,8 +23,8 @@ class Recent:
         # A dict would scan what was deleted from its front, again and again.
         self._met: OrderedDict[Attempt, tuple[TP, int]] = OrderedDict()
 
-    def is_repeat(self, notification_id: str, trail: Trail, tp: TP, offset: int) -> bool:
-        """Whether it was met elsewhere; the same record coming back after a rebalance is no repeat.
+    def meet(self, notification_id: str, trail: Trail, tp: TP, offset: int) -> bool:
+        """Note the attempt; whether it was met elsewhere. The same record coming back after a rebalance is no repeat.
 
         Waiting without spending an attempt (throttling) changes the due time, so that is part of what an attempt is.
         """

@@ -19,7 +19,7 @@ from faust.types.tuples import TP
 
 import topics
 from agents.recent import Recent
-from agents.sending import Sending, Unsendable, read, records_of
+from agents.sending import Sending, Unsendable, attempt_of, read, records_of
 from observability.metrics import Metrics
 from pipeline.batching import BatchPolicy, Item, LaneQueue
 from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, judge
@@ -37,6 +37,8 @@ log = structlog.get_logger(__name__)
 
 # On top of the provider's own time limit, which gives the better answer.
 GRACE_S = 1.0
+# More than enrich makes of one turn, which a crash may make it do again.
+LOOK_BACK = 2_000
 
 Batch = list[Item[Sending]]
 
@@ -100,7 +102,7 @@ class Sender:
                     refused += sending.records
                     spoilt += 1
                     continue
-                if self._recent.is_repeat(sending.notification.id, sending.trail, fetch.tp, record.offset):
+                if self._recent.meet(sending.notification.id, sending.trail, fetch.tp, record.offset):
                     self._metrics.duplicates("send", 1)
                     passed += 1
                     continue
@@ -111,6 +113,12 @@ class Sender:
             if passed or spoilt:
                 self._engine.in_flight.finish(fetch, passed + spoilt)
         self._wake.set()
+
+    def remember(self, tp: TP, records: Sequence[Any]) -> None:
+        """Attempts that were dealt with before this worker had the partition: they may come again at later offsets."""
+        for record in records:
+            if (attempt := attempt_of(record)) is not None:
+                self._recent.meet(*attempt, tp, record.offset)
 
     def forget(self) -> None:
         """The partitions are gone: what waits here comes back from the committed offsets."""
@@ -257,6 +265,8 @@ def define(app: ConsumerApp, sender: Sender, claims: Claims, channel: Channel, *
     app.engine.on_revoked(sender.forget)
 
     def agent(lane: Lane) -> None:
+        app.engine.on_history(topics.lane(channel, lane), LOOK_BACK, sender.remember)
+
         @app.agent(app.batched_topic(topics.lane(channel, lane), window=window), name=f"send-{lane}")
         async def send(stream: StreamT[Any]) -> None:
             await app.engine.feed(stream, partial(sender.offer, lane))

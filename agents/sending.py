@@ -50,6 +50,14 @@ def read(record: Any, fetch: Fetch, now_ms: int) -> Sending | Unsendable:
         return Unsendable([outcome_record(outcome), _refused(record, refusal)])
 
 
+def attempt_of(record: Any) -> tuple[str, Trail] | None:
+    """Which notification the record is an attempt of, and what came before; None if it is none."""
+    try:
+        return strict_json.parse(notification_of, record.value or b"").id, trails.read(record.headers, record.timestamp)
+    except InvalidInput:
+        return None
+
+
 def _refused(record: Any, refusal: InvalidInput) -> Record:
     at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
     return dead_letter(record.key, record.value, at, DeadLetterReason.INVALID_INPUT, str(refusal))

@@ -187,6 +187,7 @@ class ConsumerApp(RoleApp):
                 self.end(f"partitions {sorted(missing)} came without their table {table.name}")
         self.engine.assigned(assigned)
         self.fetch_consumer.open(assigned)
+        log.info("partitions taken over", partitions=len(assigned), generation=self.consumer_generation_id)
 
     def _new_transport(self) -> FetchTransport:
         return FetchTransport(self.conf.broker_consumer, self)

@@ -7,15 +7,19 @@ Faust's path record by record: recovery needs it.
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
+import structlog
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
 if TYPE_CHECKING:
     from streaming.app import ConsumerApp
+
+log = structlog.get_logger(__name__)
 
 # While some partitions wait for room, the others are asked in short turns, so that room is noticed soon.
 POLL_S = 1.0
@@ -51,22 +55,29 @@ class FetchConsumer(driver.Consumer):
     async def take_over(self) -> frozenset[TP] | None:
         """Seek to what the group has committed for the batched topics assigned; None if they have gone meanwhile.
 
-        Faust seeks too, but a recovery of the assignment before may let records of the next one through unsought.
+        A topic that wants to look back is read from a little earlier: what was committed is history, not work. Faust
+        seeks too, but a recovery of the assignment before may let records of the next one through unsought.
         """
         number = self._assignments
         assigned = frozenset(tp for tp in self.assignment() if self.app.engine.in_flight.is_batched(tp.topic))
         try:
             committed = await self.seek_to_committed() if assigned else {}
+            starts = await self.earliest_offsets(*assigned) if assigned else {}
+            # Without a commit, too, it must be known what comes first: a fetch of the assignment before may be late.
+            first = {tp: max(committed.get(tp) or 0, starts[tp]) for tp in assigned}
+            back = {tp: max(starts[tp], first[tp] - self.app.engine.look_back(tp.topic)) for tp in assigned}
+            await self.seek_wait({tp: offset for tp, offset in back.items() if offset < first[tp]})
         except IllegalStateError:
             return None  # taken away while we asked
         if number != self._assignments:
             return None
         for tp in assigned:
-            offset = committed.get(tp)
-            self._committed_offset[tp] = offset
-            if offset is not None:
-                self._expected[tp] = offset
+            self._committed_offset[tp] = committed.get(tp)
+        self._expected.update(first)
         return assigned
+
+    async def perform_seek(self) -> None:
+        """Nothing: `take_over` has sought by the time that Faust's recovery calls this."""
 
     def open(self, assigned: frozenset[TP]) -> None:
         """Let the records of these partitions come."""
@@ -125,12 +136,14 @@ class FetchConsumer(driver.Consumer):
                     self._read_offset[tp] = record.offset
 
     async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
-        expected = self._expected.get(tp)
-        if expected is not None and records[0].offset < expected:
+        expected = self._expected[tp]
+        if records[0].offset < expected:
+            self.app.engine.remember(tp, [record for record in records if record.offset < expected])
             records = [record for record in records if record.offset >= expected]
             if not records:
                 return
-        if expected is not None and (gap := (expected, records[0].offset)) and gap[0] < gap[1]:
+        if records[0].offset > expected:
+            gap = (expected, records[0].offset)
             # A rebalance can lose what was queued; what retention or a transaction marker took is gone for good. Only
             # the very same gap at a second look is of the latter kind.
             if self._gaps.get(tp) != gap:
@@ -212,9 +225,14 @@ class FetchConsumer(driver.Consumer):
     async def wait_empty(self) -> None:
         """On a rebalance and on the way out: let work under way end, within a time limit, then commit and forget."""
         self._close()
+        began = time.monotonic()
         await self.app.engine.drain()
+        drained = time.monotonic()
         await self.commit_and_end_transactions()
         self.app.engine.reset()
+        log.info(
+            "partitions given up", drain_s=round(drained - began, 2), commit_s=round(time.monotonic() - drained, 2)
+        )
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's check looks for acks per event; `streaming.watchdog` looks at watermarks instead."""

@@ -11,29 +11,29 @@ FIRST = Trail()
 
 def test_the_same_attempt_elsewhere_is_a_repeat() -> None:
     recent = Recent()
-    assert not recent.is_repeat("n", FIRST, HERE, 1)
-    assert recent.is_repeat("n", FIRST, HERE, 2)
-    assert recent.is_repeat("n", FIRST, THERE, 1)
+    assert not recent.meet("n", FIRST, HERE, 1)
+    assert recent.meet("n", FIRST, HERE, 2)
+    assert recent.meet("n", FIRST, THERE, 1)
 
 
 def test_the_same_record_again_is_none() -> None:
     recent = Recent()
-    recent.is_repeat("n", FIRST, HERE, 1)
-    recent.is_repeat("n", FIRST, HERE, 2)
-    assert not recent.is_repeat("n", FIRST, HERE, 1)
+    recent.meet("n", FIRST, HERE, 1)
+    recent.meet("n", FIRST, HERE, 2)
+    assert not recent.meet("n", FIRST, HERE, 1)
 
 
 def test_another_attempt_is_none_even_where_none_was_spent() -> None:
     recent = Recent()
-    recent.is_repeat("n", FIRST, HERE, 1)
-    assert not recent.is_repeat("n", Trail(attempts=1), HERE, 2)
-    assert not recent.is_repeat("n", Trail(due_ms=5), HERE, 3)
+    recent.meet("n", FIRST, HERE, 1)
+    assert not recent.meet("n", Trail(attempts=1), HERE, 2)
+    assert not recent.meet("n", Trail(due_ms=5), HERE, 3)
 
 
 def test_memory_is_bounded_and_forgets_the_oldest() -> None:
     recent = Recent(remember=2)
     for offset, name in enumerate("abc"):
-        recent.is_repeat(name, FIRST, HERE, offset)
-    assert recent.is_repeat("c", FIRST, HERE, 9)
-    assert recent.is_repeat("b", FIRST, HERE, 9)
-    assert not recent.is_repeat("a", FIRST, HERE, 9)
+        recent.meet(name, FIRST, HERE, offset)
+    assert recent.meet("c", FIRST, HERE, 9)
+    assert recent.meet("b", FIRST, HERE, 9)
+    assert not recent.meet("a", FIRST, HERE, 9)
