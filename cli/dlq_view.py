@@ -38,6 +38,7 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     error: str
     origin: Source
     channel: Channel | None
+    notification_id: str | None
     attempts: int
     provider: str | None
     bytes: int
@@ -53,6 +54,7 @@ def line(letter: DeadLetter, replays: int) -> Line:
         error=redact_text(trail.error),
         origin=_origin(letter),
         channel=letter.channel,
+        notification_id=letter.notification_id,
         attempts=trail.attempts,
         provider=trail.provider or None,
         bytes=letter.size,

@@ -17,6 +17,9 @@ from stack.ports import free_ports
 
 ROOT = Path(__file__).resolve().parents[1]
 RESTARTS_PER_ROLE = 20
+# A worker that ends as soon as it has started will do so again.
+EARLY_S = 15.0
+EARLY_ENDS = 3
 LOOK_EVERY_S = 0.1
 ASK_TIMEOUT_S = 2.0
 
@@ -38,6 +41,8 @@ class Worker:
     data_dir: Path
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
+    started_at: float = 0.0
+    ended_early: int = 0
 
 
 class Supervisor:
@@ -82,6 +87,7 @@ class Supervisor:
                 worker_command(), env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
             )
         worker.starts += 1
+        worker.started_at = time.monotonic()
 
     def wait_until_ready(self, timeout_s: float) -> None:
         """Raises WorkersFailed."""
@@ -115,7 +121,9 @@ class Supervisor:
             for worker in self.workers.values():
                 if worker.process is None or worker.process.poll() is None:
                     continue
-                if worker.starts > RESTARTS_PER_ROLE:
+                early = worker.process.returncode > 0 and time.monotonic() - worker.started_at < EARLY_S
+                worker.ended_early = worker.ended_early + 1 if early else 0
+                if worker.starts > RESTARTS_PER_ROLE or worker.ended_early >= EARLY_ENDS:
                     self.failure = f"{worker.name} ended {worker.starts} times:\n{_tail(worker.log_path)}"
                     return
                 with self._lock:

@@ -15,6 +15,7 @@ import ecs_logging
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
+from observability.calm import Calm
 from observability.redaction import redact_fields
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -46,6 +47,7 @@ def configure(level: Level, fmt: Format, role: str, instance: str, stream: TextI
 
     handler = logging.StreamHandler(stream)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(processors=[_from_library, *chain]))
+    handler.addFilter(Calm())
     logging.basicConfig(handlers=[handler], level=max(own_level, logging.INFO), force=True)
     for library in LIBRARIES:
         # What a worker does on its way up and down fills a screen; an operator wants the lines that are not usual.

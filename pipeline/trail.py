@@ -82,11 +82,14 @@ def _value(name: str, kind: type, raw: bytes | None) -> str | int | bool:
 
 
 def write(trail: Trail) -> HeaderList:
-    """Headers for every field that says something; texts are cut to what `read` accepts."""
+    """Headers for every field that says something; texts are cut to what `read` accepts.
+
+    Coordinates are written whole, so that whoever reads them need not know that a missing one means 0.
+    """
     written: HeaderList = []
     for field, name in NAMES.items():
         value = getattr(trail, field)
-        if value != getattr(DEFAULTS, field):
+        if value != getattr(DEFAULTS, field) or (trail.origin_topic and field.startswith("origin_")):
             text = value if isinstance(value, str) else str(int(value))
             written.append((name, text.encode()[:MAX_VALUE_BYTES].decode(errors="ignore").encode()))
     return written

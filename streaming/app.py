@@ -102,6 +102,12 @@ class RoleApp(faust.App):
         gc.freeze()
         gc.set_threshold(100_000, 50, 1_000)
 
+    def _crash(self, reason: BaseException) -> None:
+        # Faust would tidy up first, and may wait a minute for what has crashed.
+        if not self.should_stop:
+            self.end(f"{type(reason).__name__}: {reason}")
+        super()._crash(reason)
+
     async def on_stop(self) -> None:
         # Faust waits without a limit for what does not end.
         limit = end_after(self.policy.drain_timeout_s + LEAVE_S, "could not stop in time")
