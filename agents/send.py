@@ -37,8 +37,8 @@ log = structlog.get_logger(__name__)
 
 # On top of the provider's own time limit, which gives the better answer.
 GRACE_S = 1.0
-# More than enrich makes of one turn, which a crash may make it do again.
-LOOK_BACK = 2_000
+# About what enrich makes of a full window for one lane partition: a crash may make it do so again.
+LOOK_BACK = 5_000
 
 Batch = list[Item[Sending]]
 
@@ -91,6 +91,8 @@ class Sender:
         now_ms, now = self._clock_ms(), time.monotonic()
         queue = self._queues[lane]
         for fetch in fetches:
+            if not fetch.live:
+                continue
             refused: list[Record] = []
             passed = spoilt = 0
             for record in fetch.records:
@@ -162,7 +164,10 @@ class Sender:
         with ExitStack() as call:
             call.callback(self._release, queue, batch)
             with self._engine.work():
-                sendings = [item.value for item in batch]
+                # What came before the partitions were taken away is somebody else's now.
+                sendings = [item.value for item in batch if item.value.fetch.live]
+                if not sendings:
+                    return
                 self._metrics.in_flight(self._provider.channel, self._engine.in_flight.records())
                 claimed = await self._claims.claim(_offsets(sendings))
                 verdicts = await self._tell(sendings)

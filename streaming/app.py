@@ -141,6 +141,8 @@ class ConsumerApp(RoleApp):
             end=end,
             store="rocksdb://",
             Table=ChangelogTable,
+            # Faust empties the queue of changelog records when it lets go, and with it rows of standbys.
+            table_standby_replicas=0,
             topic_partitions=policy.partitions,
             topic_replication_factor=policy.replication_factor,
             topic_disable_leader=True,
@@ -157,7 +159,6 @@ class ConsumerApp(RoleApp):
             stream_wait_empty=True,
             stream_buffer_maxsize=1024,
         )
-        self.on_rebalance_complete.connect(self._on_rebalance_complete, weak=False)
 
     @property
     def fetch_consumer(self) -> FetchConsumer:
@@ -182,11 +183,13 @@ class ConsumerApp(RoleApp):
         await super().on_start()
         self.add_future(watch(self, self.patience))
 
-    async def _on_rebalance_complete(self, *_: Any, **__: Any) -> None:
-        self.metrics.rebalanced()
-        assigned = await self.fetch_consumer.take_over()
+    def on_rebalance_end(self) -> None:
+        """Faust's last step of a recovery, after it has emptied its queues: from here on records may come."""
+        super().on_rebalance_end()
+        assigned = self.fetch_consumer.prepared()
         if assigned is None:
             return
+        self.metrics.rebalanced()
         for table in self.tables.values():
             if missing := {tp.partition for tp in assigned} - cast(ChangelogTable, table).partitions_here():
                 # The assignor leaves out a changelog that it has not heard of yet; a new join brings it.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import structlog
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
@@ -27,12 +28,27 @@ POLL_WHILE_FULL_S = 0.01
 
 
 class Stand(NamedTuple):
-    """How far a partition is committed, finished and read, and how many records it has that are not committed."""
+    """How far a partition is committed, finished and read, where it ends, and whether something is in flight."""
 
-    committed: int | None
-    finished: int | None
-    read: int | None
-    lag: int
+    committed: int
+    finished: int
+    read: int
+    end: int
+    in_flight: bool
+
+    @property
+    def lag(self) -> int:
+        """Records that are not committed, at most: some offsets hold none."""
+        return max(0, self.end - self.committed)
+
+    @property
+    def has_work(self) -> bool:
+        return self.in_flight or self.finished > self.committed or self.read < self.end
+
+    @property
+    def progress(self) -> tuple[int, ...]:
+        """What must move while there is work: new records do not make up for a head that stands still."""
+        return (self.committed, self.finished) if self.in_flight else (self.committed, self.finished, self.read)
 
 
 class FetchConsumer(driver.Consumer):
@@ -43,7 +59,10 @@ class FetchConsumer(driver.Consumer):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._open: frozenset[TP] | None = None
+        self._prepared: frozenset[TP] | None = None
         self._assignments = 0
+        self._revoked = False
+        self._committed: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
         self._gaps: dict[TP, tuple[int, int]] = {}
 
@@ -52,46 +71,59 @@ class FetchConsumer(driver.Consumer):
         """Records of the present assignment may come."""
         return self._open is not None
 
-    async def take_over(self) -> frozenset[TP] | None:
-        """Seek to what the group has committed for the batched topics assigned; None if they have gone meanwhile.
+    async def perform_seek(self) -> None:
+        """Prepare the new assignment: Faust's recovery calls this when the tables are there, before it lets go.
 
-        A topic that wants to look back is read from a little earlier: what was committed is history, not work. Faust
-        seeks too, but a recovery of the assignment before may let records of the next one through unsought.
+        Every batched partition is sought: to what the group has committed, or where nothing is, to the start of the
+        log; a fetch of the assignment before may be late. A topic that wants to look back is read from a little
+        earlier: what was committed is history, not work.
         """
+        self._prepared = None
         number = self._assignments
         assigned = frozenset(tp for tp in self.assignment() if self.app.engine.in_flight.is_batched(tp.topic))
         try:
             committed = await self.seek_to_committed() if assigned else {}
             starts = await self.earliest_offsets(*assigned) if assigned else {}
-            # Without a commit, too, it must be known what comes first: a fetch of the assignment before may be late.
             first = {tp: max(committed.get(tp) or 0, starts[tp]) for tp in assigned}
-            back = {tp: max(starts[tp], first[tp] - self.app.engine.look_back(tp.topic)) for tp in assigned}
-            await self.seek_wait({tp: offset for tp, offset in back.items() if offset < first[tp]})
+            await self.seek_wait(
+                {tp: max(starts[tp], first[tp] - self.app.engine.look_back(tp.topic)) for tp in assigned}
+            )
         except IllegalStateError:
-            return None  # taken away while we asked
-        if number != self._assignments:
-            return None
-        for tp in assigned:
-            self._committed_offset[tp] = committed.get(tp)
-        self._expected.update(first)
-        return assigned
+            return  # taken away while we asked
+        if number != self._assignments or self._revoked:
+            return
+        self._committed = {tp: offset for tp in assigned if (offset := committed.get(tp)) is not None}
+        self._expected = first
+        self._prepared = assigned
 
-    async def perform_seek(self) -> None:
-        """Nothing: `take_over` has sought by the time that Faust's recovery calls this."""
+    def prepared(self) -> frozenset[TP] | None:
+        """The partitions of the present assignment, once they have been sought and not been taken away since."""
+        return self._prepared if self.assignment() else frozenset()
 
     def open(self, assigned: frozenset[TP]) -> None:
         """Let the records of these partitions come."""
         self._open = assigned
 
     def _close(self) -> None:
-        self._open = None
+        self._open = self._prepared = None
         self._assignments += 1
         self._expected.clear()
         self._gaps.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        self._revoked = True
         self._close()
-        await super().on_partitions_revoked(revoked)
+        # While it stops, the app drains and commits by itself; Faust would close the client under it.
+        if not self.app.should_stop:
+            await super().on_partitions_revoked(revoked)
+
+    async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
+        # A recovery of the assignment before may have prepared and opened it since the revoke.
+        self._close()
+        self.app.engine.reset()
+        self._revoked = False
+        if not self.app.should_stop:
+            await super().on_partitions_assigned(assigned, generation_id)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 as Faust names it
         in_flight = self.app.engine.in_flight
@@ -130,7 +162,7 @@ class FetchConsumer(driver.Consumer):
             if self.app.engine.in_flight.is_batched(tp.topic):
                 if self._open is not None and tp in self._open:
                     await self._deliver_fetch(tp, records)
-            else:
+            elif tp in cast(TableManager, self.app.tables).recovery.active_tps:
                 for record in records:
                     await self._hand_over(self._to_message(tp, record))
                     self._read_offset[tp] = record.offset
@@ -190,9 +222,16 @@ class FetchConsumer(driver.Consumer):
     def _new_offset(self, tp: TP) -> int | None:
         return self.app.engine.in_flight.watermarks().get(tp)
 
+    async def _commit(self, offsets: Mapping[TP, int]) -> bool:
+        # Faust remembers an offset as committed whether the broker took it or not.
+        taken = await super()._commit(offsets)
+        if taken:
+            self._committed.update(offsets)
+        return taken
+
     def committed(self, tp: TP) -> int | None:
-        """The offset that is known to be committed: what a crash would begin again from."""
-        return self._committed_offset[tp]
+        """The offset that the broker has taken: what a crash would begin again from."""
+        return self._committed.get(tp)
 
     def is_caught_up(self, topic: str, partition: int) -> bool:
         """Whether every record of the partition that the last fetch knew of has been finished here."""
@@ -200,7 +239,7 @@ class FetchConsumer(driver.Consumer):
         end = self.highwater(tp)
         if end is None:
             return False
-        done = self.app.engine.in_flight.watermarks().get(tp, self._committed_offset[tp] or 0)
+        done = self.app.engine.in_flight.watermarks().get(tp, self._committed.get(tp, 0))
         return done >= end
 
     async def ends(self, timeout_s: float) -> Mapping[TP, int]:
@@ -214,13 +253,22 @@ class FetchConsumer(driver.Consumer):
 
     def stands(self, ends: Mapping[TP, int]) -> dict[TP, Stand]:
         """Where every open partition stands; ``ends`` are those that the broker told last."""
-        watermarks = self.app.engine.in_flight.watermarks()
-        found = {}
-        for tp in self._open or ():
-            committed = self._committed_offset[tp]
-            end = max(ends.get(tp, 0), self.highwater(tp) or 0)
-            found[tp] = Stand(committed, watermarks.get(tp), self._expected.get(tp), max(0, end - (committed or 0)))
-        return found
+        finished = self.app.engine.in_flight.watermarks()
+        return {
+            tp: Stand(
+                committed=self._committed.get(tp, 0),
+                finished=finished.get(tp, 0),
+                read=self._position(tp),
+                end=max(ends.get(tp, 0), self.highwater(tp) or 0),
+                in_flight=self.app.engine.in_flight.is_busy(tp),
+            )
+            for tp in self._open or ()
+        }
+
+    def _position(self, tp: TP) -> int:
+        """Where aiokafka reads next: past what holds no records, such as the marker of a transaction."""
+        state = self._thread._ensure_consumer()._subscription.subscription.assignment.state_value(tp)
+        return state.position if state is not None and state.has_valid_position else 0
 
     async def wait_empty(self) -> None:
         """On a rebalance and on the way out: let work under way end, within a time limit, then commit and forget."""
@@ -228,7 +276,9 @@ class FetchConsumer(driver.Consumer):
         began = time.monotonic()
         await self.app.engine.drain()
         drained = time.monotonic()
-        await self.commit_and_end_transactions()
+        # Not `commit`, which does nothing while another commit, of less, is under way.
+        await self.maybe_wait_for_commit_to_finish()
+        await self.force_commit()
         self.app.engine.reset()
         log.info(
             "partitions given up", drain_s=round(drained - began, 2), commit_s=round(time.monotonic() - drained, 2)

@@ -57,6 +57,7 @@ class DelayService(Service):
         self._paused_until: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
         self._show_at_ms = 0
+        self._in_turn = asyncio.Lock()
         self._tiers = tiers
         self._settings = {
             "bootstrap_servers": kafka,
@@ -72,6 +73,11 @@ class DelayService(Service):
         await self._consumer.start()
 
     async def on_stop(self) -> None:
+        # A turn that has sent its records away must commit them, or they are returned twice.
+        try:
+            await asyncio.wait_for(self._in_turn.acquire(), COMMIT_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("a turn did not end in time; its records will be returned again")
         await self._consumer.stop()
 
     @Service.task
@@ -89,7 +95,8 @@ class DelayService(Service):
             self._resume(now_ms)
             polled = await self._consumer.getmany(timeout_ms=self._poll_ms(now_ms), max_records=AT_ONCE)
             if polled:
-                await self._turn(polled)
+                async with self._in_turn:
+                    await self._turn(polled)
 
     def _show(self, now_ms: int) -> None:
         if now_ms < self._show_at_ms:

@@ -90,6 +90,10 @@ class InFlight:
         windows = self._windows.values() if topics is None else (self._windows[topic] for topic in topics)
         return sum({id(window): window.used for window in windows}.values())
 
+    def is_busy(self, tp: TP) -> bool:
+        """Whether the partition has records in flight."""
+        return bool(self._fetches.get(tp))
+
     def ages(self, now_ms: int) -> dict[TP, float]:
         """How many seconds ago the oldest unfinished fetch of each partition was produced."""
         return {tp: max(0.0, (now_ms - row[0].records[0].timestamp) / 1000) for tp, row in self._fetches.items() if row}

@@ -112,6 +112,8 @@ class Producer:
         """
         if not records:
             return {}
+        if not self._thread.is_alive():
+            raise ProduceFailed("the thread that hears of deliveries has ended")
         batch = _Batch(len(records))
         produce, on_delivery = self._producer.produce, batch.on_delivery
         for topic, key, value, headers, partition in records:

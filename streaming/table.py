@@ -39,8 +39,12 @@ class ChangelogTable(faust.Table[bytes, bytes]):
                 batch.delete(key)
             else:
                 batch.put(key, value)
-        batch.put(OFFSET_KEY, str(offsets[partition]).encode())
-        self._database(partition).write(batch)
+        database = self._database(partition)
+        known, last = database.get(OFFSET_KEY), offsets[partition]
+        if last - len(rows) == (int(known) if known is not None else -1):
+            batch.put(OFFSET_KEY, str(last).encode())
+        # Otherwise a worker whose partition was taken away has written since: the next recovery reads from there.
+        database.write(batch)
 
     def partitions_here(self) -> set[int]:
         """The partitions of the changelog that are assigned to this worker as active."""

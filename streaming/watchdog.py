@@ -94,7 +94,7 @@ def _look(app: "ConsumerApp", patience: Patience, ends: Mapping[TP, int]) -> flo
     patience.forget_all_but(stands)
     worst = 0.0
     for tp, stand in stands.items():
-        stood_s = patience.look(tp, stand, has_work=stand.lag > 0)
+        stood_s = patience.look(tp, stand.progress, has_work=stand.has_work)
         app.metrics.progress(
             tp.topic, tp.partition, lag=stand.lag, oldest_s=ages.get(tp, stood_s), commit_age_s=stood_s
         )

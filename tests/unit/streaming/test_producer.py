@@ -72,5 +72,13 @@ async def test_nothing_to_send_needs_no_broker() -> None:
 
 async def test_a_record_too_large_for_any_broker_fails_at_once() -> None:
     producer = Producer("", on_produced=lambda *_: None)
+    producer.start()
     with pytest.raises(ProduceFailed, match="too large"):
         await producer.send_all([Record("topic", None, bytes(17 << 20))])
+    await producer.stop(timeout_s=1)
+
+
+async def test_without_its_thread_nothing_is_waited_for() -> None:
+    producer = Producer("", on_produced=lambda *_: None)
+    with pytest.raises(ProduceFailed, match="thread"):
+        await producer.send_all([Record("topic", None, b"")])
