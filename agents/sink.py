@@ -40,7 +40,7 @@ FIRST_WAIT_S = 0.5
 LONGEST_WAIT_S = 10.0
 GIVE_UP_AFTER_S = 3_600.0
 # A transaction costs the same for one row as for fifty.
-GATHER_S = 0.02
+GATHER_S = 0.05
 
 outcomes_of = msgspec.json.Decoder(Outcome)
 events_of = msgspec.json.Decoder(EventRecord)

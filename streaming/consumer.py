@@ -16,6 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
+from mode.threads import MethodQueue
 
 if TYPE_CHECKING:
     from streaming.app import ConsumerApp
@@ -51,6 +52,16 @@ class Stand(NamedTuple):
         return (self.committed, self.finished) if self.in_flight else (self.committed, self.finished, self.read)
 
 
+class FetchThread(driver.AIOKafkaConsumerThread):
+    """Room for a commit beside a fetch that waits for an assignment and a question that nobody answers."""
+
+    @property
+    def method_queue(self) -> MethodQueue:
+        if self._method_queue is None:
+            self._method_queue = MethodQueue(num_workers=4, loop=self.thread_loop, beacon=self.beacon)
+        return self._method_queue
+
+
 class FetchConsumer(driver.Consumer):
     """Faust's consumer with its drain loop, its choice of offsets and its wait for streams replaced."""
 
@@ -65,6 +76,9 @@ class FetchConsumer(driver.Consumer):
         self._committed: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
         self._gaps: dict[TP, tuple[int, int]] = {}
+
+    def _new_consumer_thread(self) -> FetchThread:
+        return FetchThread(self, loop=self.loop, beacon=self.beacon)
 
     @property
     def is_open(self) -> bool:
