@@ -97,6 +97,7 @@ class Sender:
             passed = spoilt = 0
             for record in fetch.records:
                 if self._claims.is_done(fetch.tp, record.offset):
+                    self.remember(fetch.tp, [record])
                     passed += 1
                     continue
                 sending = read(record, fetch, now_ms)

@@ -305,6 +305,15 @@ async def test_what_was_done_before_a_crash_is_not_told_again(role: Role) -> Non
     assert role.engine.in_flight.watermarks() == {HERE: 3}
 
 
+async def test_a_repeat_of_what_was_done_before_a_crash_is_not_told_again(role: Role) -> None:
+    """Enrich and this worker die together: what enrich makes again comes at another offset."""
+    await role.sent(record(0, "same", recipient="a"))
+    await role.restart()
+    await role.sent(record(0, "same", recipient="a"), record(1, "same", recipient="a"))
+    assert role.provider.told == ["same"]
+    assert role.engine.in_flight.watermarks() == {HERE: 2}
+
+
 @pytest.mark.parametrize(
     ("resend", "told", "status"),
     [
