@@ -7,7 +7,7 @@ is started again after a crash is back a second earlier without the libraries of
 import random
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.metadata import version
 
 from aiohttp import web
@@ -25,7 +25,7 @@ from pipeline.ports import Provider
 from pipeline.retry import RetryPolicy
 from settings import Role, Settings, problems_of
 from streaming.app import ConsumerApp, RoleApp, ServiceApp, WorkerPolicy
-from web.health import Problem
+from web.role_health import RoleHealth
 from web.server import HttpServer, operations_app
 
 POSTGRES_TIMEOUT_S = 10.0
@@ -68,23 +68,6 @@ def _add_api(http: web.Application, app: RoleApp, settings: Settings) -> None:
     cache = StatusCache(settings.redis, timeout_s=REDIS_TIMEOUT_S, ttl_s=STATUS_TTL_S)
     app.to_open += [postgres, cache]
     add_status_api(http, statuses=StatusReader(cache, postgres), api_keys=settings.api_keys)
-
-
-class RoleHealth:
-    """A worker is ready once its partitions are assigned and its tables recovered; live while the watchdog is."""
-
-    def __init__(self, app: RoleApp) -> None:
-        self._app = app
-
-    def live(self) -> Sequence[Problem]:
-        if isinstance(self._app, ConsumerApp) and self._app.patience.is_over():
-            return [Problem("progress", "there is work, and none of it moves")]
-        return []
-
-    def ready(self) -> Sequence[Problem]:
-        if isinstance(self._app, ConsumerApp) and not self._app.consumer_is_ready():
-            return [Problem("consumer", "partitions are being assigned or tables recovered")]
-        return [] if self._app.started else [Problem("start", "not started yet")]
 
 
 def worker_policy(settings: Settings) -> WorkerPolicy:

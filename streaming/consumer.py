@@ -9,7 +9,7 @@ Faust's path record by record: recovery needs it.
 import asyncio
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
@@ -17,6 +17,8 @@ from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 from mode.threads import MethodQueue
+
+from streaming.stand import Stand
 
 if TYPE_CHECKING:
     from streaming.app import ConsumerApp
@@ -26,30 +28,6 @@ log = structlog.get_logger(__name__)
 # While some partitions wait for room, the others are asked in short turns, so that room is noticed soon.
 POLL_S = 1.0
 POLL_WHILE_FULL_S = 0.01
-
-
-class Stand(NamedTuple):
-    """How far a partition is committed, finished and read, where it ends, and whether something is in flight."""
-
-    committed: int
-    finished: int
-    read: int
-    end: int
-    in_flight: bool
-
-    @property
-    def lag(self) -> int:
-        """Records that are not committed, at most: some offsets hold none."""
-        return max(0, self.end - self.committed)
-
-    @property
-    def has_work(self) -> bool:
-        return self.in_flight or self.finished > self.committed or self.read < self.end
-
-    @property
-    def progress(self) -> tuple[int, ...]:
-        """What must move while there is work: new records do not make up for a head that stands still."""
-        return (self.committed, self.finished) if self.in_flight else (self.committed, self.finished, self.read)
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
