@@ -114,11 +114,14 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
             waits=waits_within(settings.subscription_grace_s, settings.retry_tiers_s),
         ),
         tiers_s=settings.retry_tiers_s,
+        partitions=settings.partitions,
         caught_up=lambda partition: app.fetch_consumer.is_caught_up(topics.SUBSCRIPTIONS, partition),
         metrics=metrics,
         clock_ms=now_ms,
     )
-    subscriber = subscribe.Subscriber(out=app.records_out, subscriptions=subscriptions, metrics=metrics)
+    subscriber = subscribe.Subscriber(
+        out=app.records_out, subscriptions=subscriptions, partitions=settings.partitions, metrics=metrics
+    )
     subscribe.define(app, subscriber, window=settings.window_messages)
     enrich.define(app, enricher, window=settings.window_messages)
     return app
@@ -248,9 +251,13 @@ def push(settings: Settings) -> Provider:
 
     if settings.fcm_credentials is None:
         raise SystemExit("HERALD_FCM_CREDENTIALS is needed: the path of a service account's key file")
+    try:
+        account = ServiceAccount.load(settings.fcm_credentials)
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"HERALD_FCM_CREDENTIALS: {error}") from error
     return FcmPush(
         settings.fcm_url,
-        ServiceAccount.load(settings.fcm_credentials),
+        account,
         timeout_s=settings.provider_timeout_s,
         concurrency=settings.fcm_connections,
     )

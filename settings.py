@@ -1,5 +1,6 @@
 """Where does each setting come from? The environment, read here once, by nobody else; every name starts ``HERALD_``."""
 
+import re
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
@@ -113,6 +114,13 @@ class Settings(BaseSettings):
             raise ValueError("must read channel=policy, separated by commas")
         named = {channel.strip(): policy.strip() for channel, _, policy in pairs}
         return {**cls.model_fields["unconfirmed"].default, **named}
+
+    @field_validator("api_keys")
+    @classmethod
+    def _digests(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(re.fullmatch(r"[0-9a-f]{64}", key) for key in keys):
+            raise ValueError("must be SHA-256 digests in lower-case hex, not the keys themselves")
+        return keys
 
     @field_validator("retry_tiers_s")
     @classmethod

@@ -5,6 +5,9 @@ enrich, those keyed by recipient feed send.
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+from aiokafka.partitioner import murmur2
 
 from pipeline.notifications import Channel, Lane
 
@@ -27,6 +30,12 @@ class Topic:
 
 def lane(channel: Channel, lane: Lane) -> str:
     return f"herald.{channel}.{lane}.v1"
+
+
+@lru_cache(maxsize=1 << 16)
+def partition_of(key: bytes, partitions: int) -> int:
+    """Where Kafka's own partitioner puts a key; other clients' defaults (librdkafka's is CRC32) put it elsewhere."""
+    return int(murmur2(key) & 0x7FFFFFFF) % partitions
 
 
 def tier_name(delay_s: float) -> str:

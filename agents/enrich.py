@@ -13,6 +13,7 @@ from faust.types import StreamT
 import topics
 from agents.turn import CONTENT_TYPE, dead_letter, encode, first_seen, ledger_record, outcome_record, source_of
 from observability.metrics import Metrics
+from observability.redaction import redact_text
 from pipeline import trail as trails
 from pipeline.delivery import DeadLetterReason, conclude, from_ms
 from pipeline.documents import ContentType, decode
@@ -61,6 +62,7 @@ class Enricher:
     renderer: Renderer
     policy: EnrichPolicy
     tiers_s: tuple[float, ...]
+    partitions: int
     caught_up: Callable[[int], bool]
     metrics: Metrics
     clock_ms: Callable[[], int]
@@ -105,7 +107,7 @@ class Enricher:
 
     def _one(self, event: StatusEvent, record: Any, trail: Trail, turn: Turn) -> None:
         key = event.shipment_id.encode()
-        if key != record.key:
+        if key != record.key or topics.partition_of(key, self.partitions) != record.partition:
             # Its subscription and history are with the partition of its shipment, perhaps another worker's.
             turn.out.append(Record(topics.STATUS_AGAIN, key, encode(event), [OWN_JSON, *trails.write(trail)]))
             return
@@ -175,6 +177,7 @@ class Enricher:
         )
 
     def _refuse(self, record: Any, trail: Trail, turn: Turn, reason: DeadLetterReason, error: str) -> None:
+        error = redact_text(error)
         entry: EventRecord = refused(error, source_of(trail), from_ms(turn.now_ms))
         turn.out.append(ledger_record(entry, record.key))
         turn.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))

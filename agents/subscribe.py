@@ -25,6 +25,7 @@ from tables.subscriptions import Subscriptions
 class Subscriber:
     out: RecordSink
     subscriptions: Subscriptions
+    partitions: int
     metrics: Metrics
 
     async def process(self, fetches: Sequence[Fetch]) -> None:
@@ -34,7 +35,7 @@ class Subscriber:
         for fetch in fetches:
             for record in fetch.records:
                 try:
-                    rows[record.partition].append(_row(record.key, record.value))
+                    rows[record.partition].append(_row(record.key, record.value, record.partition, self.partitions))
                 except InvalidInput as refusal:
                     trail = first_seen(DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
                     reason = DeadLetterReason.INVALID_INPUT
@@ -45,12 +46,14 @@ class Subscriber:
             await self.subscriptions.put(self.out, partition, some)
 
 
-def _row(key: bytes | None, value: bytes | None) -> Row:
-    """Raises InvalidInput: a subscription under another shipment's key would never be found."""
+def _row(key: bytes | None, value: bytes | None, partition: int, partitions: int) -> Row:
+    """Raises InvalidInput: a subscription under another key, or in another partition, would never be found."""
     if key is None:
         raise InvalidInput("key", "is missing: a subscription is keyed by its shipment")
     if value is not None and (subscription := decode(value)) is not None and subscription.shipment_id.encode() != key:
         raise InvalidInput("shipment_id", "is not the record's key")
+    if (belongs := topics.partition_of(key, partitions)) != partition:
+        raise InvalidInput("key", f"lies in partition {partition}, Kafka's own partitioner (murmur2) says {belongs}")
     return key, value
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from observability.redaction import redact_text
 from pipeline import trail as trails
 from pipeline.delivery import DeadLetterReason
 from pipeline.ledger import EventRecord, Source
@@ -73,7 +74,8 @@ def dead_letter(
     """
     if value is not None and len(value) > MAX_BYTES:
         value, error = value[:MAX_BYTES], f"cut from {len(value)} bytes; {error}"
-    told = msgspec.structs.replace(trail, reason=reason.value, error=error, due_ms=0, target="")
+    # What is quoted of the input may be somebody's address.
+    told = msgspec.structs.replace(trail, reason=reason.value, error=redact_text(error), due_ms=0, target="")
     kept = [(name, raw) for name, raw in headers if name.lower() == CONTENT_TYPE and raw and len(raw) <= 256][:1]
     return Record(DLQ, key, value, [*trails.write(told), *kept])
 

@@ -28,8 +28,22 @@ class Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        try:
+            command: click.Command = getattr(import_module(COMMANDS[cmd_name]), cmd_name)
+        except ModuleNotFoundError as error:
+            return _missing(cmd_name, error)
         return command
+
+
+def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
+    """A runtime image has no embedded servers, and none of what stands on them."""
+
+    @click.command(name, help="Needs the embedded servers: pip install 'cargo-herald[local]'.", add_help_option=False)
+    @click.argument("rest", nargs=-1, type=click.UNPROCESSED)
+    def missing(rest: tuple[str, ...]) -> None:
+        raise click.ClickException(f"herald {name} needs cargo-herald[local]: {error.name} is not installed")
+
+    return missing
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -52,6 +52,8 @@ def configure(level: Level, fmt: Format, role: str, instance: str, stream: TextI
     for library in LIBRARIES:
         # What a worker does on its way up and down fills a screen; an operator wants the lines that are not usual.
         logging.getLogger(library).setLevel(max(own_level + 10, logging.INFO))
+    # Anybody can send what is no HTTP: that is answered, and no error of ours.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
     logging.captureWarnings(True)
 
 

@@ -29,7 +29,7 @@ def settings(monkeypatch: pytest.MonkeyPatch, **environment: str) -> Settings:
         pytest.param("retry_tiers_s", " 1 , 2 ,", (1.0, 2.0), id="spaces and a last comma"),
         pytest.param("retry_tiers_s", "86400", (86_400.0,), id="a day is the longest"),
         pytest.param("api_keys", "", (), id="no key"),
-        pytest.param("api_keys", "ab,cd", ("ab", "cd"), id="keys"),
+        pytest.param("api_keys", f"{'ab' * 32}, {'cd' * 32}", ("ab" * 32, "cd" * 32), id="keys"),
         pytest.param("role", "send-sms", Role.SEND_SMS, id="a role"),
         pytest.param("fetch_messages", "5", 5, id="a number"),
     ],

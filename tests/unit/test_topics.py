@@ -47,3 +47,9 @@ def test_subscriptions_are_kept_for_ever_and_dead_letters_the_longest_of_the_res
 def test_seen_events_are_forgotten_when_settings_say_so() -> None:
     by_name = {topic.name: topic.config for topic in topics.all_topics(TIERS_S, seen_for_s=60.0)}
     assert by_name["herald-enrich-seen-changelog"]["retention.ms"] == "60000"
+
+
+def test_keys_lie_where_kafkas_own_partitioner_puts_them() -> None:
+    """Known values of Java's `Utils.murmur2` for 4 partitions, as kafka-clients' tests have the hash."""
+    assert topics.partition_of(b"21", 1 << 31) == -973932308 & 0x7FFFFFFF
+    assert topics.partition_of(b"foobar", 1 << 31) == -790332482 & 0x7FFFFFFF

@@ -21,7 +21,7 @@ def subscriptions() -> Subscriptions:
 
 @pytest.fixture
 def subscriber(out: Out, subscriptions: Subscriptions, metrics: Metrics) -> Subscriber:
-    return Subscriber(out=out, subscriptions=subscriptions, metrics=metrics)
+    return Subscriber(out=out, subscriptions=subscriptions, partitions=1, metrics=metrics)
 
 
 def published(offset: int, value: object, key: bytes | None = b"s-1", partition: int = 0) -> Consumed:
@@ -77,3 +77,14 @@ async def test_a_refusal_that_is_not_durable_stores_nothing(
     with pytest.raises(ProduceFailed):
         await subscriber.process([fetch(published(0, b"{"), published(1, named("anna")))])
     assert journal == []
+
+
+async def test_a_subscription_in_a_partition_that_nobody_asks_is_refused(
+    out: Out, subscriptions: Subscriptions, metrics: Metrics
+) -> None:
+    """librdkafka's default partitioner puts keys elsewhere than Kafka's own: its events would never find it."""
+    subscriber = Subscriber(out=out, subscriptions=subscriptions, partitions=4, metrics=metrics)
+    key = next(f"s-{n}".encode() for n in range(100) if topics.partition_of(f"s-{n}".encode(), 4) != 0)
+    await subscriber.process([fetch(Consumed(topics.SUBSCRIPTIONS, 0, 0, key, None))])
+    (refused,) = out.on(topics.DLQ)
+    assert "murmur2" in dict(refused.headers or [])["herald-error"].decode()  # type: ignore[union-attr]
