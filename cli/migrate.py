@@ -1,18 +1,24 @@
 """``herald migrate``: the Postgres schema, by Liquibase."""
 
+import threading
+
 import click
 
 from cli.stack import MIGRATIONS, failures
 from settings import Settings
+from stack.given import check
 from stack.liquibase import Liquibase
+from stack.postgres import Postgres
 
 
 @click.command()
 @click.option("--rollback-all", is_flag=True, help="Take every changeset back, and the data with it.")
 def migrate(rollback_all: bool) -> None:
     """Bring the Postgres schema up to date."""
-    liquibase = Liquibase(Settings().postgres, MIGRATIONS)
+    dsn = Settings().postgres
+    liquibase = Liquibase(dsn, MIGRATIONS)
     with failures():
+        check(Postgres(), dsn, threading.Event())
         if rollback_all:
             click.confirm("This deletes every outcome in the database. Go on?", abort=True)
             liquibase.rollback_all()

@@ -88,8 +88,15 @@ def test_compose_waits_for_services_that_can_be_waited_for(name: str) -> None:
 
 
 def test_compose_volumes_are_declared_and_used() -> None:
-    used = {one.split(":")[0] for service in COMPOSE["services"].values() for one in service.get("volumes", [])}
+    mounts = [one for service in COMPOSE["services"].values() for one in service.get("volumes", [])]
+    used = {one.split(":")[0] for one in mounts if not one.startswith("$")}  # what is named by a variable is a file
     assert used == set(COMPOSE["volumes"])
+
+
+def test_push_starts_only_for_those_who_have_a_key_file() -> None:
+    push = COMPOSE["services"]["send-push"]
+    assert push["profiles"] == ["push"]
+    assert any(f":{push['environment']['HERALD_FCM_CREDENTIALS']}:ro" in mount for mount in push["volumes"])
 
 
 def test_compose_opens_no_port_to_the_network() -> None:
