@@ -88,7 +88,7 @@ class Enricher:
             results = decode(record.value, trails.header(record.headers, CONTENT_TYPE))
         except InvalidInput as refusal:
             trail, results = trails.DEFAULTS, [refusal]
-        except Exception as bug:
+        except Exception as bug:  # one record's bug must not stop the rest
             log.exception("cannot decode", topic=record.topic, partition=record.partition, offset=record.offset)
             at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
             self._refuse(record, at, turn, DeadLetterReason.BUG, type(bug).__name__)
@@ -107,7 +107,7 @@ class Enricher:
 
     def _one(self, event: StatusEvent, record: Any, trail: Trail, turn: Turn) -> None:
         key = event.shipment_id.encode()
-        if key != record.key or topics.partition_of(key, self.partitions) != record.partition:
+        if record.topic != topics.STATUS_AGAIN and self._is_misplaced(key, record):
             # Its subscription and history are with the partition of its shipment, perhaps another worker's.
             turn.out.append(Record(topics.STATUS_AGAIN, key, encode(event), [OWN_JSON, *trails.write(trail)]))
             return
@@ -126,7 +126,7 @@ class Enricher:
                 renderer=self.renderer,
                 policy=self.policy,
             )
-        except Exception as bug:
+        except Exception as bug:  # in the decision alone: a table that cannot be read ends the process
             log.exception("no decision", topic=record.topic, partition=partition, offset=record.offset)
             self._refuse(record, trail, turn, DeadLetterReason.BUG, type(bug).__name__)
             return
@@ -137,6 +137,10 @@ class Enricher:
                 self._wait(event, trail, turn)
             case PassOver():
                 self.metrics.duplicates("enrich", 1)
+
+    def _is_misplaced(self, key: bytes, record: Any) -> bool:
+        """Asked of what comes in alone: what we placed ourselves must not go round for ever, whatever settings say."""
+        return bool(key != record.key) or topics.partition_of(key, self.partitions) != record.partition
 
     def _tell(self, told: Told, event: StatusEvent, record: Any, trail: Trail, turn: Turn) -> None:
         out = [ledger_record(told.record, record.key)]

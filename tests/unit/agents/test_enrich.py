@@ -266,3 +266,10 @@ async def test_an_event_in_a_wrong_partition_is_sent_to_its_own(enricher: Enrich
     await enricher.process([fetch(published(0, event(), partition=1))])
     (forwarded,) = out.records
     assert (forwarded.topic, forwarded.key) == (topics.STATUS_AGAIN, b"s-1")
+
+
+async def test_what_was_sent_on_once_is_not_sent_on_again(enricher: Enricher, out: Out) -> None:
+    """Settings that name another number of partitions than the topics have must not send events round for ever."""
+    await enricher.process([fetch(published(0, event(), topic=topics.STATUS_AGAIN, partition=1))])
+    assert dispositions(out) == ["accepted"]
+    assert not out.on(topics.STATUS_AGAIN)
