@@ -215,7 +215,7 @@ class Sender:
                 results = await self._provider.send(notifications)
             if len(results) != len(notifications):
                 raise ValueError(f"{len(results)} results for {len(notifications)} messages")
-        except Exception as bug:
+        except Exception as bug:  # adapters do not raise: whether this call told anybody is not known
             log.exception("provider adapter failed", provider=self._provider.name)
             results = [Unconfirmed(f"the adapter failed: {type(bug).__name__}")] * len(notifications)
         if in_doubt := sum(isinstance(result, Unconfirmed) for result in results):
@@ -236,7 +236,7 @@ class Sender:
     def _judge(self, one: Sending, result: SendResult, now_ms: int) -> Verdict:
         try:
             return judge(result, one.notification, one.trail, now_ms=now_ms, policy=self._policy, chance=self._chance())
-        except Exception as bug:
+        except Exception as bug:  # a bug in a decision is that notification's technical failure
             log.exception("no verdict", notification_id=one.notification.id)
             outcome = conclude(
                 one.notification,

@@ -47,10 +47,6 @@ class Liquibase:
         """Which changesets have not been run, in Liquibase's words."""
         return self._run("status", "--verbose")
 
-    def validate(self) -> None:
-        """Whether the changelog can be read and agrees with what was run before."""
-        self._run("validate")
-
     def _run(self, command: str, *options: str) -> str:
         jars = class_path("liquibase", on_fetch=self._on_fetch)
         try:
