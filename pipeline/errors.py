@@ -6,7 +6,8 @@
     ├── CacheUnavailable        the cache cannot serve now: go on without it
     └── DeliveryError           one provider call for one notification did not end in acceptance
         ├── TransientError      certainly not told: try again later
-        │   └── Throttled       not a failure: try later without spending an attempt
+        │   ├── Throttled       not a failure: try later without spending an attempt
+        │   └── Unavailable     the provider serves nobody now: says nothing about the message
         ├── PermanentError      certainly not told, and never will be: final
         └── Unconfirmed         perhaps told: the channel's policy decides
 
@@ -49,6 +50,10 @@ class TransientError(DeliveryError):
 
 class Throttled(TransientError):
     """The provider asked for patience: later, without spending an attempt."""
+
+
+class Unavailable(TransientError):
+    """The provider as a whole did not serve the call: no connection, 503, our credentials turned down."""
 
 
 class PermanentError(DeliveryError):

@@ -19,7 +19,7 @@ from email.utils import parsedate_to_datetime
 
 import aiohttp
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, Throttled, Unavailable, Unconfirmed
 from providers.deadline import latest_begin
 
 STATUS_ERRORS: Mapping[int, type[DeliveryError]] = {
@@ -27,9 +27,9 @@ STATUS_ERRORS: Mapping[int, type[DeliveryError]] = {
     413: PermanentError,
     422: PermanentError,
     429: Throttled,
-    503: TransientError,
+    503: Unavailable,
 }
-RANGE_ERRORS: Mapping[int, type[DeliveryError]] = {3: TransientError, 4: TransientError}
+RANGE_ERRORS: Mapping[int, type[DeliveryError]] = {3: Unavailable, 4: Unavailable}
 
 CONNECT_TIMEOUT_S = 3.0
 MAX_ANSWER_BYTES = 1_048_576
@@ -66,7 +66,7 @@ class HttpClient:
         """Whatever the server answered, before ``deadline`` (on the running loop's clock).
 
         Raises `Throttled` if no connection was free in time: no call was made, so no attempt is spent. Raises
-        `TransientError` or `Unconfirmed` for what the network does. Redirects are not followed.
+        `Unavailable` or `Unconfirmed` for what the network does. Redirects are not followed.
         """
         assert self._session is not None, "started"
         try:
@@ -117,7 +117,7 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise TransientError(f"no connection: {type(error).__name__}") from error
+        raise Unavailable(f"no connection: {type(error).__name__}") from error
     except TimeoutError as error:
         raise Unconfirmed("no answer in time") from error
     except aiohttp.ClientError as error:

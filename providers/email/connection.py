@@ -6,6 +6,8 @@
 - 4xx is transient, 5xx permanent (RFC 5321, 4.2.1). Except at MAIL: it blames our sender or credentials, which an
   operator can put right while the messages wait.
 - 421 says that the server hangs up; so does anything that is no SMTP reply. The connection is given up.
+- A connection that fails, a login that is turned down, 421 and a refused MAIL concern no single message: the server is
+  unavailable.
 - A reply's text may quote the address, so only its codes are kept.
 """
 
@@ -18,7 +20,7 @@ from enum import StrEnum
 
 from aiosmtplib import SMTP, SMTPException, SMTPResponse, SMTPResponseException
 
-from pipeline.errors import DeliveryError, PermanentError, TransientError, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, TransientError, Unavailable, Unconfirmed
 
 CONNECT_TIMEOUT_S = 3.0
 CLOSING = 421
@@ -172,7 +174,7 @@ class SmtpConnection:
             self._client.close()
 
     async def _connect(self, deadline: float) -> None:
-        """Raises `TransientError`, whatever went wrong: nobody was told."""
+        """Raises `Unavailable`, whatever went wrong: nobody was told."""
         limit = min(deadline, asyncio.get_running_loop().time() + CONNECT_TIMEOUT_S)
         try:
             async with asyncio.timeout_at(limit):
@@ -181,20 +183,20 @@ class SmtpConnection:
                     await self._client.ehlo()
         except SMTPResponseException as error:
             self._client.close()
-            raise TransientError("the server turned the connection down", code=str(error.code)) from error
+            raise Unavailable("the server turned the connection down", code=str(error.code)) from error
         except (SMTPException, OSError) as error:
             self._client.close()
-            raise TransientError(f"no connection: {type(error).__name__}") from error
+            raise Unavailable(f"no connection: {type(error).__name__}") from error
 
 
 def _in_doubt(step: Step) -> type[DeliveryError]:
-    return Unconfirmed if step is Step.CONTENT else TransientError
+    return Unconfirmed if step is Step.CONTENT else Unavailable
 
 
 def _refusal(step: Step, response: SMTPResponse) -> DeliveryError:
     kind = REFUSALS.get(response.code // 100) or _in_doubt(step)
-    if step is Step.MAIL:
-        kind = TransientError
+    if step is Step.MAIL or response.code == CLOSING:
+        kind = Unavailable
     enhanced = ENHANCED_CODE.match(response.message)
     meaning = f" ({enhanced[0]})" if enhanced else ""
     return kind(f"the server refused {step}{meaning}", code=str(response.code))

@@ -28,7 +28,7 @@ class SmtpEmail:
     name = "smtp"
     channel = Channel.EMAIL
     max_messages = 20  # a slow relay must get through a call within its time
-    honours_idempotency = False
+    key_lifetime_s = 0.0
 
     def __init__(
         self,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, Throttled, Unavailable, Unconfirmed
 from pipeline.notifications import Channel, Notification
 from pipeline.ports import Accepted, SendResult
 from providers.http import Answer, HttpClient, status_error
@@ -24,13 +24,13 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
     "INVALID_ARGUMENT": PermanentError,
     "QUOTA_EXCEEDED": Throttled,
     "RESOURCE_EXHAUSTED": Throttled,
-    "UNAVAILABLE": TransientError,
+    "UNAVAILABLE": Unavailable,
     "INTERNAL": Unconfirmed,
     # These four blame our project or credentials, not the message: it can wait for an operator.
-    "THIRD_PARTY_AUTH_ERROR": TransientError,
-    "UNAUTHENTICATED": TransientError,
-    "PERMISSION_DENIED": TransientError,
-    "NOT_FOUND": TransientError,
+    "THIRD_PARTY_AUTH_ERROR": Unavailable,
+    "UNAUTHENTICATED": Unavailable,
+    "PERMISSION_DENIED": Unavailable,
+    "NOT_FOUND": Unavailable,
 }
 
 
@@ -61,7 +61,7 @@ class FcmPush:
     channel = Channel.PUSH
     max_messages = 50
     max_calls = 8
-    honours_idempotency = False
+    key_lifetime_s = 0.0
 
     def __init__(
         self, url: str, credentials: ServiceAccount, *, timeout_s: float = 10.0, concurrency: int = 100

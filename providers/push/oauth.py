@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from pipeline.errors import DeliveryError, TransientError
+from pipeline.errors import DeliveryError, Unavailable
 from providers.http import HttpClient, status_error
 from providers.push.service_account import ServiceAccount
 
@@ -33,7 +33,7 @@ class AccessTokens:
     async def get(self, *, deadline: float) -> str:
         """A token that is good for now.
 
-        Raises `TransientError`, whatever went wrong: without a token nobody can have been told.
+        Raises `Unavailable`, whatever went wrong: without a token nobody can have been told.
         """
         if self._is_usable():
             return self._token
@@ -43,7 +43,7 @@ class AccessTokens:
                     await self._fetch(deadline)
                 return self._token
         except TimeoutError as error:
-            raise TransientError("no access token in time") from error
+            raise Unavailable("no access token in time") from error
 
     def forget(self, token: str) -> None:
         """The provider turned ``token`` down; a newer one that somebody else fetched meanwhile stays."""
@@ -64,10 +64,10 @@ class AccessTokens:
                 raise status_error(answer)
             grant = msgspec.json.decode(answer.body, type=Grant)
         except DeliveryError as error:
-            raise TransientError(
+            raise Unavailable(
                 f"no access token: {error.problem}", code=error.code, retry_after_s=error.retry_after_s
             ) from error
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise TransientError("no access token: the answer breaks its contract") from error
+            raise Unavailable("no access token: the answer breaks its contract") from error
         self._token = grant.access_token
         self._usable_until = asked_at + max(grant.expires_in - REFRESH_MARGIN_S, grant.expires_in / 2)

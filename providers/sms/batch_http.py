@@ -11,7 +11,7 @@ A message's ``id`` is its idempotency key, which the provider keeps for 24 h.
 - ``reason`` is free text that may quote the number or the text, so only ``code`` is kept of a refusal.
 - 400, 413 and 422 refuse a whole call for what one message may have done: the call is halved until the culprit stands
   alone. Nobody was told, so this repeats nothing.
-- 401 and 403 are transient: credentials can be put right while the messages wait.
+- 401 and 403 make the provider unavailable: credentials can be put right while the messages wait.
 """
 
 import asyncio
@@ -56,7 +56,7 @@ class BatchHttpSms:
 
     name = "batch-http-sms"
     channel = Channel.SMS
-    honours_idempotency = True
+    key_lifetime_s = 86_400.0
 
     def __init__(
         self, url: str, token: str, *, timeout_s: float = 10.0, connections: int = 32, max_messages: int = 100

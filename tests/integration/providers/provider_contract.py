@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.notifications import Channel, Lane, Notification
 from pipeline.ports import Accepted, Provider, SendResult
 from simulators.faults import CallFault, Faults, Refusal
@@ -52,6 +52,8 @@ class ProviderContract:
     throttled_kind: type[DeliveryError] = Throttled
     throttled_wait_s: float | None = 7.0
     reset_kind: type[DeliveryError] = Unconfirmed
+    error_kind: type[DeliveryError] = Unavailable
+    busy_kind: type[DeliveryError] = TransientError
     doubtful_status = 500
     doubtful_kind: type[DeliveryError] = Unconfirmed
 
@@ -117,16 +119,16 @@ class ProviderContract:
         )
         notes = [self.note(address) for address in (self.good, self.bad, self.other, self.busy, self.good)]
         results = await self.send(simulator, *notes)
-        assert kinds(results) == [Accepted, PermanentError, Accepted, TransientError, Accepted]
+        assert kinds(results) == [Accepted, PermanentError, Accepted, self.busy_kind, Accepted]
         for result in results:
             if isinstance(result, DeliveryError):
                 assert result.code
                 assert self.bad not in str(result)
                 assert self.busy not in str(result)
 
-    async def test_refused_connection_is_transient(self, simulator: Simulator) -> None:
+    async def test_refused_connection_is_nobodys_message(self, simulator: Simulator) -> None:
         simulator.set_faults(Faults(down=True))
-        assert kinds(await self.send(simulator, self.note(self.good), self.note(self.other))) == [TransientError] * 2
+        assert kinds(await self.send(simulator, self.note(self.good), self.note(self.other))) == [Unavailable] * 2
 
     async def test_works_again_when_the_provider_is_back(self, simulator: Simulator) -> None:
         async with self.provider(simulator) as provider:
@@ -174,9 +176,9 @@ class ProviderContract:
         assert kinds(results) == [self.throttled_kind] * 2
         assert [getattr(result, "retry_after_s", "absent") for result in results] == [self.throttled_wait_s] * 2
 
-    async def test_unavailable_is_transient(self, simulator: Simulator) -> None:
+    async def test_unavailable(self, simulator: Simulator) -> None:
         simulator.set_faults(Faults(call=CallFault.ERROR))
-        assert kinds(await self.send(simulator, self.note(self.good))) == [TransientError]
+        assert kinds(await self.send(simulator, self.note(self.good))) == [self.error_kind]
 
     async def test_a_status_that_leaves_doubt(self, simulator: Simulator) -> None:
         simulator.set_faults(Faults(call=CallFault.ERROR, status=self.doubtful_status))
@@ -188,7 +190,7 @@ class ProviderContract:
         note = self.note(self.good)
         async with self.provider(simulator) as provider:
             tries = [kinds(await provider.send([note]))[0] for _ in range(4)]
-        assert tries == [TransientError] * 3 + [Accepted]
+        assert tries == [self.busy_kind] * 3 + [Accepted]
 
     async def test_connections_are_reused(self, simulator: Simulator) -> None:
         before = simulator.summary().connections

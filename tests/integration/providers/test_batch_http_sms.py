@@ -1,4 +1,4 @@
-from pipeline.errors import PermanentError, TransientError, Unconfirmed
+from pipeline.errors import PermanentError, Unavailable, Unconfirmed
 from pipeline.notifications import Channel
 from pipeline.ports import Accepted
 from providers.sms.batch_http import BatchHttpSms
@@ -44,5 +44,5 @@ class TestBatchHttpSms(ProviderContract):
     async def test_wrong_credentials_can_be_put_right(self, simulator: Simulator) -> None:
         simulator.set_faults(Faults(call=CallFault.UNAUTHORIZED))
         (result,) = await self.send(simulator, self.note(self.good))
-        assert type(result) is TransientError
+        assert type(result) is Unavailable
         assert result.code == "401"

@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.errors import PermanentError, TransientError
+from pipeline.errors import PermanentError, TransientError, Unavailable
 from pipeline.notifications import Channel
 from pipeline.ports import Accepted
 from providers.email.smtp import SmtpEmail
@@ -14,8 +14,9 @@ class TestSmtpEmail(ProviderContract):
     channel = Channel.EMAIL
     good, other, bad, busy = "good@example.org", "other@example.org", "bad@example.org", "busy@example.org"
     throttled_kind = TransientError
+    error_kind = TransientError
     throttled_wait_s = None
-    reset_kind = TransientError
+    reset_kind = Unavailable
     doubtful_status = 554
     doubtful_kind = PermanentError
 
@@ -40,7 +41,7 @@ class TestSmtpEmail(ProviderContract):
         simulator.set_faults(Faults(call=CallFault.ERROR, status=421, limit=1))
         before = simulator.summary().connections
         async with self.provider(simulator) as provider:
-            assert kinds(await provider.send([self.note(self.good)])) == [TransientError]
+            assert kinds(await provider.send([self.note(self.good)])) == [Unavailable]
             assert kinds(await provider.send([self.note(self.good)])) == [Accepted]
         assert simulator.summary().connections == before + 2
 

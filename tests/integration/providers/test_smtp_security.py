@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from pipeline.errors import TransientError
+from pipeline.errors import Unavailable
 from pipeline.notifications import Channel
 from pipeline.ports import Accepted
 from providers.email.smtp import SmtpEmail
@@ -88,12 +88,12 @@ async def test_a_wrong_password_can_be_put_right(
     starttls_port: int, certificate: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    assert await outcome(starttls_port, password="wrong") == [TransientError, TransientError]
+    assert await outcome(starttls_port, password="wrong") == [Unavailable, Unavailable]
 
 
 async def test_a_certificate_that_nobody_vouches_for(starttls_port: int) -> None:
-    assert await outcome(starttls_port) == [TransientError, TransientError]
+    assert await outcome(starttls_port) == [Unavailable, Unavailable]
 
 
 async def test_no_password_goes_over_plain_text(starttls_port: int) -> None:
-    assert await outcome(starttls_port, tls="none") == [TransientError, TransientError]
+    assert await outcome(starttls_port, tls="none") == [Unavailable, Unavailable]

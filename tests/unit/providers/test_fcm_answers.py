@@ -3,7 +3,7 @@ import json
 import msgspec
 import pytest
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, Throttled, Unavailable, Unconfirmed
 from pipeline.ports import Accepted
 from providers.http import Answer
 from providers.push.fcm import error_codes, translate
@@ -19,13 +19,13 @@ def error(status: str, *details: dict[str, str]) -> bytes:
     ("http", "body", "kind", "code"),
     [
         (404, error("NOT_FOUND", {"@type": TYPE, "errorCode": "UNREGISTERED"}), PermanentError, "UNREGISTERED"),
-        (404, error("NOT_FOUND"), TransientError, "NOT_FOUND"),  # no such project: ours to put right
-        (403, error("PERMISSION_DENIED"), TransientError, "PERMISSION_DENIED"),
+        (404, error("NOT_FOUND"), Unavailable, "NOT_FOUND"),  # no such project: ours to put right
+        (403, error("PERMISSION_DENIED"), Unavailable, "PERMISSION_DENIED"),
         (400, error("INVALID_ARGUMENT", {"@type": "BadRequest"}), PermanentError, "INVALID_ARGUMENT"),
         (429, error("RESOURCE_EXHAUSTED"), Throttled, "RESOURCE_EXHAUSTED"),
         (500, error("INTERNAL"), Unconfirmed, "INTERNAL"),
         (500, error("SOMETHING_NEW"), Unconfirmed, "500"),
-        (503, b"<html>", TransientError, "503"),
+        (503, b"<html>", Unavailable, "503"),
         (429, b"[]", Throttled, "429"),
         (502, b"\xff", Unconfirmed, "502"),
         (200, b"{}", Unconfirmed, ""),

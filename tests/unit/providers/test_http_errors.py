@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, Throttled, Unavailable, Unconfirmed
 from providers.http import Answer, parse_retry_after, status_error
 
 NOON = 1_772_366_400.0  # Sun, 01 Mar 2026 12:00:00 GMT
@@ -31,18 +31,18 @@ def test_retry_after(value: str | None, wait_s: float | None) -> None:
     ("status", "kind"),
     [
         (202, Unconfirmed),  # something was done, but not what was agreed
-        (302, TransientError),
+        (302, Unavailable),
         (400, PermanentError),
-        (401, TransientError),
-        (403, TransientError),
-        (404, TransientError),
-        (408, TransientError),
+        (401, Unavailable),
+        (403, Unavailable),
+        (404, Unavailable),
+        (408, Unavailable),
         (413, PermanentError),
         (422, PermanentError),
         (429, Throttled),
         (500, Unconfirmed),
         (502, Unconfirmed),
-        (503, TransientError),
+        (503, Unavailable),
         (504, Unconfirmed),
         (599, Unconfirmed),
     ],
