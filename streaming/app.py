@@ -16,6 +16,7 @@ from streaming.broker import BrokerUnavailable, wait_for_topics
 from streaming.codec import IDENTITY
 from streaming.consumer import FetchConsumer, FetchTransport
 from streaming.engine import Engine
+from streaming.lease import Lease
 from streaming.producer import Producer
 from streaming.table import ChangelogTable
 from streaming.watchdog import Patience, end_after, end_process, watch
@@ -133,7 +134,8 @@ class ConsumerApp(RoleApp):
     """A role that consumes: fetches in, watermark commits, tables of its own."""
 
     def __init__(self, policy: WorkerPolicy, metrics: Metrics, *, end: Callable[[str], NoReturn] = end_process) -> None:
-        self.engine = Engine(drain_timeout_s=policy.drain_timeout_s, end=end)
+        self.lease = Lease(policy.session_timeout_s)
+        self.engine = Engine(drain_timeout_s=policy.drain_timeout_s, is_member=self.lease.is_held, end=end)
         self.patience = Patience(policy.stuck_timeout_s)
         super().__init__(
             policy,

@@ -12,12 +12,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
+from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 from mode.threads import MethodQueue
 
+from streaming.lease import Lease
 from streaming.stand import Stand
 
 if TYPE_CHECKING:
@@ -31,7 +33,26 @@ POLL_WHILE_FULL_S = 0.01
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
-    """Room for a commit beside a fetch that waits for an assignment and a question that nobody answers."""
+    """Room for a commit beside a fetch that waits and a question that nobody answers; heartbeats renew a lease."""
+
+    def __init__(self, consumer: Any, *, lease: Lease, **settings: Any) -> None:
+        super().__init__(consumer, **settings)
+        self._lease = lease
+
+    async def on_start(self) -> None:
+        await super().on_start()
+        coordinator = self._ensure_consumer()._coordinator
+        if not isinstance(coordinator, GroupCoordinator):
+            return
+        heartbeat = coordinator._do_heartbeat
+
+        async def renewing() -> bool:
+            asked_at = self._lease.now()
+            if confirmed := await heartbeat():
+                self._lease.renew(asked_at)
+            return bool(confirmed)
+
+        coordinator._do_heartbeat = renewing
 
     @property
     def method_queue(self) -> MethodQueue:
@@ -56,7 +77,7 @@ class FetchConsumer(driver.Consumer):
         self._gaps: dict[TP, tuple[int, int]] = {}
 
     def _new_consumer_thread(self) -> FetchThread:
-        return FetchThread(self, loop=self.loop, beacon=self.beacon)
+        return FetchThread(self, lease=self.app.lease, loop=self.loop, beacon=self.beacon)
 
     @property
     def is_open(self) -> bool:
@@ -119,7 +140,7 @@ class FetchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 as Faust names it
         in_flight = self.app.engine.in_flight
-        open_now = self._open or frozenset()
+        open_now = frozenset() if self.app.engine.halted else self._open or frozenset()
         active = {tp for tp in active_partitions or () if tp in open_now or not in_flight.is_batched(tp.topic)}
         if not active:
             await self.sleep(POLL_WHILE_FULL_S)

@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 Process = Callable[[Sequence[Fetch]], Awaitable[None]]
 
 
+LOOK_EVERY_S = 0.05
+
+
 class Drained(Exception):
     """The partitions are being taken away: no new work may begin."""
 
@@ -29,12 +32,17 @@ class Drained(Exception):
 class Engine:
     """One per worker, for its event loop only.
 
-    ``end`` is called with a reason when the process cannot go on, and does not return.
+    ``is_member`` tells whether the group counts this worker in (`streaming.lease`). ``end`` is called with a reason
+    when the process cannot go on, and does not return.
     """
 
-    def __init__(self, *, drain_timeout_s: float, end: Callable[[str], NoReturn]) -> None:
+    def __init__(
+        self, *, drain_timeout_s: float, is_member: Callable[[], bool], end: Callable[[str], NoReturn]
+    ) -> None:
         self.in_flight = InFlight()
+        self.halted: str | None = None
         self._drain_timeout_s = drain_timeout_s
+        self._is_member = is_member
         self._end = end
         self._busy = 0
         self._idle = asyncio.Event()
@@ -112,12 +120,33 @@ class Engine:
                 if gather_s:
                     await asyncio.sleep(gather_s)
                 some.clear()
+                with suppress(Drained):
+                    await self.membership()
                 taken, arrived[:] = [fetch for fetch in arrived if fetch.live], []
-                if taken and not self._draining:
+                if taken and not self._draining and not self.halted:
                     with self.work():
                         yield taken
         finally:
             pumping.cancel()
+
+    async def membership(self) -> None:
+        """Returns while the group counts this worker in: what is about to be done is its own to do.
+
+        Waits while it does not. Raises Drained when the partitions are taken away meanwhile.
+        """
+        if self._is_member():
+            return
+        log.warning("the group has not confirmed this worker in time; it waits")
+        while not self._is_member():
+            if self._draining:
+                raise Drained
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    def halt(self, reason: str) -> None:
+        """Begin no more work until somebody has looked and starts the process again. What has begun goes on."""
+        if self.halted is None:
+            self.halted = reason
+            log.critical("worker halts until it is started again", reason=reason)
 
     @contextmanager
     def work(self) -> Iterator[None]:

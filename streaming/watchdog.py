@@ -69,6 +69,9 @@ async def watch(app: "ConsumerApp", patience: Patience) -> None:
     ask_at = 0.0
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
+        if app.engine.halted:
+            # A restart would only let it go on for a little.
+            patience.renew()
         if not app.consumer_is_ready():
             # Recovery may take its time as long as it gets on; a rebalance that never ends has been seen.
             recovered = dict(cast(TableManager, app.tables).recovery.active_offsets)

@@ -42,6 +42,16 @@ class Clock:
         self.ms += round(seconds * 1000)
 
 
+class Membership:
+    """Whether the group counts this worker in: until told otherwise."""
+
+    def __init__(self) -> None:
+        self.held = True
+
+    def __call__(self) -> bool:
+        return self.held
+
+
 class Consumed(NamedTuple):
     """What aiokafka's ConsumerRecord has."""
 
@@ -92,6 +102,9 @@ class Table:
     def read(self, partition: int, key: bytes) -> bytes | None:
         return self._database(partition).get(key)
 
+    def read_prefix(self, partition: int, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        return sorted((key, row) for key, row in self._database(partition).items() if key.startswith(prefix))
+
     async def write(self, producer: Out, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
         if not rows:
             return
@@ -125,7 +138,7 @@ class FakeProvider:
     channel: Channel = Channel.SMS
     max_messages: int = 100
     max_calls: int = 100
-    honours_idempotency: bool = False
+    key_lifetime_s: float = 0.0
     calls: list[list[str]] = field(default_factory=list)
     open: asyncio.Event = field(default_factory=asyncio.Event)
 

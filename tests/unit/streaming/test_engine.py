@@ -9,7 +9,7 @@ from faust.types.tuples import TP
 
 from streaming.engine import Drained, Engine
 from streaming.inflight import Fetch
-from tests.fakes import Consumed, until
+from tests.fakes import Consumed, Membership, turns, until
 
 HERE = TP("topic", 0)
 
@@ -74,8 +74,13 @@ def process() -> Process:
 
 
 @pytest.fixture
-def engine(process: Process) -> Engine:
-    engine = Engine(drain_timeout_s=5.0, end=process.end)
+def membership() -> Membership:
+    return Membership()
+
+
+@pytest.fixture
+def engine(process: Process, membership: Membership) -> Engine:
+    engine = Engine(drain_timeout_s=5.0, is_member=membership, end=process.end)
     engine.in_flight.share_window(["topic"], 100)
     return engine
 
@@ -183,7 +188,7 @@ async def test_a_drain_waits_for_the_turn_under_way_and_lets_no_other_begin(
 
 
 async def test_a_drain_has_a_time_limit(process: Process) -> None:
-    engine = Engine(drain_timeout_s=0.01, end=process.end)
+    engine = Engine(drain_timeout_s=0.01, is_member=lambda: True, end=process.end)
     with engine.work():
         await asyncio.wait_for(engine.drain(), 5)
     assert engine.draining
@@ -253,3 +258,42 @@ async def test_giving_way_beside_an_agent_ends_nothing(engine: Engine, process: 
     await asyncio.gather(task, return_exceptions=True)
     await asyncio.sleep(0)
     assert process.reasons == []
+
+
+async def test_a_worker_that_the_group_has_given_up_begins_nothing(
+    engine: Engine, membership: Membership, stream: Stream, agent: Agent, running: object
+) -> None:
+    membership.held = False
+    stream.put(arrived(engine, 0))
+    await turns()
+    assert agent.turns == []
+    membership.held = True
+    await until(lambda: agent.turns == [[0]])
+
+
+async def test_partitions_that_go_while_the_group_is_silent_end_the_wait(
+    engine: Engine, membership: Membership
+) -> None:
+    membership.held = False
+    waiting = asyncio.create_task(engine.membership())
+    await turns()
+    assert not waiting.done()
+    await engine.drain()
+    with pytest.raises(Drained):
+        await asyncio.wait_for(waiting, 5)
+
+
+async def test_a_halt_lets_what_has_begun_end_and_begins_nothing(
+    engine: Engine, stream: Stream, agent: Agent, running: object
+) -> None:
+    agent.open.clear()
+    stream.put(arrived(engine, 0))
+    await until(lambda: agent.turns == [[0]])
+    engine.halt("too many dead letters")
+    engine.halt("and more")
+    stream.put(arrived(engine, 1))
+    agent.open.set()
+    await until(lambda: engine.in_flight.watermarks() == {HERE: 1})
+    await turns()
+    assert agent.turns == [[0]]
+    assert engine.halted == "too many dead letters"

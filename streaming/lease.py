@@ -1,0 +1,27 @@
+"""Does the group still count this worker in? As long as a heartbeat of the last session timeout was answered.
+
+A worker that was frozen, or cut off, for longer has been given up: somebody else may have its partitions before it
+hears of that. By the clock it knows at once, so that what it was about to do it does not.
+"""
+
+import time
+from collections.abc import Callable
+
+
+class Lease:
+    """Renewed on the consumer's thread, asked on the loop's."""
+
+    def __init__(self, term_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._term_s = term_s
+        self._clock = clock
+        self._until = float("-inf")
+
+    def now(self) -> float:
+        return self._clock()
+
+    def renew(self, asked_at: float) -> None:
+        """The group confirmed this member; ``asked_at`` is when it was asked, not when the answer came."""
+        self._until = asked_at + self._term_s
+
+    def is_held(self) -> bool:
+        return self._clock() < self._until
