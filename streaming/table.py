@@ -14,6 +14,7 @@ from rocksdict import WriteBatch
 
 from streaming.engine import Drained
 from streaming.producer import Record, RecordSink
+from streaming.store import CopyStore
 
 OFFSET_KEY = Store.offset_key
 
@@ -23,9 +24,49 @@ Row = tuple[bytes, bytes | None]
 class ChangelogTable(faust.Table[bytes, bytes]):
     """Rows of raw bytes, in one RocksDB store for each partition that is assigned to this worker."""
 
+    def _new_store(self) -> CopyStore:
+        return CopyStore(
+            self.app.conf.store,
+            self.app,
+            self,
+            table_name=self.name,
+            key_type=self.key_type,
+            key_serializer=self.key_serializer,
+            value_type=self.value_type,
+            value_serializer=self.value_serializer,
+            loop=self.loop,
+            options=self.options,
+        )
+
+    @property
+    def store(self) -> CopyStore:
+        return cast(CopyStore, self.data)
+
     def read(self, partition: int, key: bytes) -> bytes | None:
         """The row as the changelog has it; None if there is none. Does not block on the network."""
-        return cast(bytes | None, self._database(partition).get(key))
+        database = self._database(partition)
+        try:
+            return cast(bytes | None, database.get(key))
+        except Exception as error:
+            self.store.mark_if_damaged(partition, error)
+            raise
+
+    def read_prefix(self, partition: int, prefix: bytes) -> list[tuple[bytes, bytes]]:
+        """The rows whose keys begin so, in the order of their keys. For tables of few rows."""
+        rows: list[tuple[bytes, bytes]] = []
+        database = self._database(partition)
+        try:
+            found = database.iter()
+            found.seek(prefix)
+            while found.valid() and found.key().startswith(prefix):
+                rows.append((found.key(), found.value()))
+                found.next()
+            # At a damaged block it just ends.
+            found.status()
+        except Exception as error:
+            self.store.mark_if_damaged(partition, error)
+            raise
+        return rows
 
     async def write(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
         """Put rows (None deletes) and return when the broker has them. Raises ProduceFailed."""
@@ -44,7 +85,11 @@ class ChangelogTable(faust.Table[bytes, bytes]):
         if last - len(rows) == (int(known) if known is not None else -1):
             batch.put(OFFSET_KEY, str(last).encode())
         # Otherwise a worker whose partition was taken away has written since: the next recovery reads from there.
-        database.write(batch)
+        try:
+            database.write(batch)
+        except Exception as error:
+            self.store.mark_if_damaged(partition, error)
+            raise
 
     def partitions_here(self) -> set[int]:
         """The partitions of the changelog that are assigned to this worker as active."""
@@ -53,7 +98,7 @@ class ChangelogTable(faust.Table[bytes, bytes]):
 
     def _database(self, partition: int) -> Any:
         try:
-            return cast(Store, self.data)._dbs[partition]
+            return self.store._dbs[partition]
         except KeyError:
             # Opening it here would lock the folder of a partition that is somebody else's now.
             raise Drained(f"{self.name}-{partition} is not assigned to this worker") from None

@@ -1,0 +1,56 @@
+"""What if a RocksDB folder is damaged? It is a copy of a changelog: it is thrown away, and recovery makes it anew.
+
+Damage may show when the folder is opened, or later, when a block of it is read. In the second case the folder is
+marked, so that the worker, which ends, does not meet the same block again.
+"""
+
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import structlog
+from faust.stores.rocksdb import Store
+
+log = structlog.get_logger(__name__)
+
+MARK = "DAMAGED"
+
+
+class CopyStore(Store):
+    """Faust's, with a way out of corruption. Other errors (a full disk, a lock) say nothing against what is stored."""
+
+    def _open_for_partition(self, partition: int) -> Any:
+        folder = self.partition_path(partition)
+        if (folder / MARK).exists():
+            self._discard(folder, "marked as damaged when it was last used")
+        try:
+            return super()._open_for_partition(partition)
+        except Exception as error:  # rocksdict has no class of its own
+            if not is_corruption(error):
+                raise
+            self._discard(folder, str(error))
+            return super()._open_for_partition(partition)
+
+    def _discard(self, folder: Path, reason: str) -> None:
+        log.error("local table is damaged: recovering it from its changelog", table=self.table_name, reason=reason)
+        shutil.rmtree(folder)
+
+    def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
+        events = list(batch)
+        try:
+            super().apply_changelog_batch(events, to_key, to_value)
+        except Exception as error:
+            for partition in {event.message.partition for event in events}:
+                self.mark_if_damaged(partition, error)
+            raise
+
+    def mark_if_damaged(self, partition: int, error: Exception) -> None:
+        """To be told of every error of a partition's database, before it is raised on and ends the worker."""
+        if is_corruption(error):
+            (self.partition_path(partition) / MARK).touch()
+
+
+def is_corruption(error: Exception) -> bool:
+    """RocksDB's word for it, which rocksdict passes on as the text of a bare Exception."""
+    return type(error) is Exception and str(error).startswith("Corruption")

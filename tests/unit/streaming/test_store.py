@@ -1,0 +1,91 @@
+"""A damaged local table is thrown away, at once or at the next start; anything else that fails is not."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import faust
+import pytest
+
+from streaming.store import MARK, CopyStore
+from streaming.table import ChangelogTable, table
+
+ROWS = 5_000
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> ChangelogTable:
+    app = faust.App(
+        "store-tests", broker="kafka://127.0.0.1:1", store="rocksdb://", datadir=tmp_path, topic_partitions=1
+    )
+    app.conf.Table = ChangelogTable
+    return table(app, "rows", help="")
+
+
+@pytest.fixture
+def folder(rows: ChangelogTable) -> Iterator[Path]:
+    """Of a partition with rows on disk, closed."""
+    database = rows.store._db_for_partition(0)
+    for number in range(ROWS):
+        database.put(b"%05d" % number, os.urandom(64))
+    database.flush()
+    database.close()
+    rows.store._dbs.clear()
+    yield rows.store.partition_path(0)
+    for database in rows.store._dbs.values():
+        database.close()
+
+
+def damage(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 64] = bytes(64)
+    file.write_bytes(content)
+
+
+def the(folder: Path, pattern: str) -> Path:
+    return max(folder.glob(pattern), key=lambda file: file.stat().st_size)
+
+
+def opened(rows: ChangelogTable) -> CopyStore:
+    rows.store._db_for_partition(0)
+    return rows.store
+
+
+@pytest.mark.parametrize("pattern", ["MANIFEST-*", "CURRENT"])
+def test_what_cannot_be_opened_is_thrown_away(rows: ChangelogTable, folder: Path, pattern: str) -> None:
+    damage(the(folder, pattern))
+    opened(rows)
+    assert rows.read(0, b"00001") is None, "recovery begins at the start of the changelog"
+
+
+def test_a_file_that_is_missing_is_damage_too(rows: ChangelogTable, folder: Path) -> None:
+    the(folder, "*.sst").unlink()
+    opened(rows)
+    assert rows.read(0, b"00001") is None
+
+
+def test_damage_that_shows_later_ends_this_life_and_not_the_next(rows: ChangelogTable, folder: Path) -> None:
+    damage(the(folder, "*.sst"))
+    store = opened(rows)
+    with pytest.raises(Exception, match="Corruption"):
+        rows.read_prefix(0, b"0")
+    assert (folder / MARK).exists()
+    store._dbs.pop(0).close()
+    opened(rows)
+    assert rows.read_prefix(0, b"0") == []
+    assert not (folder / MARK).exists()
+
+
+def test_a_healthy_folder_is_kept(rows: ChangelogTable, folder: Path) -> None:
+    opened(rows)
+    assert len(rows.read_prefix(0, b"0")) == ROWS
+
+
+def test_a_folder_that_somebody_else_has_open_is_kept(rows: ChangelogTable, folder: Path) -> None:
+    store = opened(rows)
+    with pytest.raises(Exception, match=r"[Ll]ock"):
+        store.rocksdb_options.open(folder)
+    with pytest.raises(Exception, match=r"[Ll]ock"):
+        store._open_for_partition(0)
+    assert len(rows.read_prefix(0, b"0")) == ROWS
