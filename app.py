@@ -15,10 +15,14 @@ from prometheus_client import CollectorRegistry
 from pydantic import ValidationError
 
 import topics
+from agents.guard import DeadLetterGuard
 from observability import logging
 from observability.metrics import Metrics
 from pipeline.batching import BatchPolicy
+from pipeline.circuit import CircuitPolicy
+from pipeline.deadletter_limits import DeadLetterPolicy
 from pipeline.delivery import SendPolicy
+from pipeline.dispatch import CallPolicy, Dispatch
 from pipeline.enrich import EnrichPolicy, waits_within
 from pipeline.notifications import Channel
 from pipeline.ports import Provider
@@ -31,6 +35,8 @@ from web.server import HttpServer, operations_app
 POSTGRES_TIMEOUT_S = 10.0
 REDIS_TIMEOUT_S = 2.0
 REQUEST_TIMEOUT_S = 10.0
+CIRCUIT_WAIT_S = 1.0
+DEAD_LETTERS_WINDOW = 2_000
 STATUS_TTL_S = 7 * 86_400.0
 
 
@@ -95,6 +101,15 @@ def needed_topics(settings: Settings) -> tuple[str, ...]:
     return tuple(topic.name for topic in topics.all_topics(settings.retry_tiers_s, settings.seen_for_s))
 
 
+def dead_letter_guard(app: ConsumerApp, settings: Settings) -> DeadLetterGuard:
+    policy = DeadLetterPolicy(
+        consecutive=settings.dead_letters_in_a_row,
+        ratio=settings.dead_letters_ratio,
+        window=DEAD_LETTERS_WINDOW,
+    )
+    return DeadLetterGuard(policy, app.engine, app.metrics)
+
+
 def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
     import templates
     from agents import enrich, subscribe
@@ -116,6 +131,7 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
         tiers_s=settings.retry_tiers_s,
         partitions=settings.partitions,
         caught_up=lambda partition: app.fetch_consumer.is_caught_up(topics.SUBSCRIPTIONS, partition),
+        guard=dead_letter_guard(app, settings),
         metrics=metrics,
         clock_ms=now_ms,
     )
@@ -129,6 +145,7 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
 
 def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     from agents import send
+    from agents.sending import Sending
     from tables.claims import Claims
 
     channel = settings.role.channel
@@ -137,6 +154,19 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     provider = PROVIDERS[channel](settings)
     app.to_open.append(provider)
     calls = min(settings.calls_in_flight, provider.max_calls)
+    dispatch: Dispatch[Sending] = Dispatch(
+        BatchPolicy(
+            messages=min(settings.batch_messages, provider.max_messages),
+            size_bytes=settings.batch_bytes,
+            linger_s=settings.batch_linger_s,
+        ),
+        CallPolicy(calls=calls, for_urgent=calls * settings.calls_for_urgent // settings.calls_in_flight),
+        CircuitPolicy(
+            failures=settings.circuit_failures,
+            wait_s=CIRCUIT_WAIT_S,
+            longest_wait_s=settings.circuit_longest_wait_s,
+        ),
+    )
     claims = Claims(app, app.records_out, committed=lambda tp: app.fetch_consumer.committed(tp))
     sender = send.Sender(
         engine=app.engine,
@@ -145,7 +175,8 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         provider=provider,
         policy=SendPolicy(
             provider=provider.name,
-            resend_in_doubt=provider.honours_idempotency or settings.unconfirmed[channel] == "send-again",
+            send_again=settings.unconfirmed[channel] == "send-again",
+            key_lifetime_s=provider.key_lifetime_s,
             retry=RetryPolicy(
                 tiers_s=settings.retry_tiers_s,
                 attempts=settings.retry_attempts,
@@ -153,16 +184,10 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
                 jitter=settings.retry_jitter,
             ),
         ),
-        batches=BatchPolicy(
-            messages=min(settings.batch_messages, provider.max_messages),
-            size_bytes=settings.batch_bytes,
-            linger_s=settings.batch_linger_s,
-        ),
-        calls=send.CallPolicy(
-            calls=calls,
-            for_urgent=calls * settings.calls_for_urgent // settings.calls_in_flight,
-            timeout_s=settings.provider_timeout_s,
-        ),
+        dispatch=dispatch,
+        call_timeout_s=settings.provider_timeout_s,
+        guard=dead_letter_guard(app, settings),
+        patience=app.patience,
         metrics=metrics,
         clock_ms=now_ms,
         chance=random.random,
@@ -187,6 +212,7 @@ def build_sink(settings: Settings, metrics: Metrics) -> ConsumerApp:
         out=app.records_out,
         patience=app.patience,
         draining=lambda: app.engine.draining,
+        guard=dead_letter_guard(app, settings),
         metrics=metrics,
         clock_ms=now_ms,
     )

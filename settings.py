@@ -64,6 +64,9 @@ class Settings(BaseSettings):
     calls_in_flight: int = Field(default=32, ge=1)
     calls_for_urgent: int = Field(default=8, ge=0, description="of those, kept free of bulk")
 
+    circuit_failures: int = Field(default=8, ge=1, description="failed calls in a row that open a provider's circuit")
+    circuit_longest_wait_s: float = Field(default=15.0, ge=1, description="between two probes of a provider, at most")
+
     retry_tiers_s: Annotated[tuple[float, ...], CommaSeparated] = (30.0, 120.0, 600.0, 3_600.0, 21_600.0)
     retry_attempts: int = Field(default=6, ge=1, description="provider calls for one notification, at most")
     retry_total_s: float = Field(default=DAY_S, gt=0, description="from created to given up, at most")
@@ -73,6 +76,8 @@ class Settings(BaseSettings):
         Channel.EMAIL: "send-again",
         Channel.PUSH: "send-again",
     }
+    dead_letters_in_a_row: int = Field(default=500, ge=1, description="beyond it a role halts")
+    dead_letters_ratio: float = Field(default=0.5, gt=0, le=1, description="of the last 2,000 records; as above")
     subscription_grace_s: float = Field(default=150.0, ge=0, description="how long an event waits for its subscription")
     expire_after_s: float = Field(default=DAY_S, gt=0, description="a notification older than this is stale news")
     seen_for_s: float = Field(default=14 * DAY_S, gt=0, description="how long a repeated event is recognised")

@@ -11,10 +11,12 @@ import structlog
 from faust.types import StreamT
 
 import topics
+from agents.guard import DeadLetterGuard
 from agents.turn import CONTENT_TYPE, dead_letter, encode, first_seen, ledger_record, outcome_record, source_of
 from observability.metrics import Metrics
 from observability.redaction import redact_text
 from pipeline import trail as trails
+from pipeline.deadletter_limits import NOT_OURS
 from pipeline.delivery import DeadLetterReason, conclude, from_ms
 from pipeline.documents import ContentType, decode
 from pipeline.enrich import EnrichPolicy, PassOver, Renderer, SeenRow, Told, Wait, decide, refused
@@ -46,7 +48,7 @@ class Turn:
     seen: dict[int, dict[str, SeenRow]] = field(default_factory=lambda: defaultdict(dict))
     dispositions: Counter[Disposition] = field(default_factory=Counter)
     created: Counter[tuple[Channel, Lane]] = field(default_factory=Counter)
-    dead: Counter[str] = field(default_factory=Counter)
+    dead: Counter[DeadLetterReason] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,7 @@ class Enricher:
     tiers_s: tuple[float, ...]
     partitions: int
     caught_up: Callable[[int], bool]
+    guard: DeadLetterGuard
     metrics: Metrics
     clock_ms: Callable[[], int]
 
@@ -81,6 +84,8 @@ class Enricher:
         self.metrics.events(turn.dispositions)
         self.metrics.created(turn.created)
         self.metrics.dead_lettered(turn.dead)
+        ours = sum(letters for reason, letters in turn.dead.items() if reason not in NOT_OURS)
+        self.guard.note(turn.dispositions.total(), ours)
 
     def _take(self, record: Any, turn: Turn) -> None:
         try:

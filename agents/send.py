@@ -1,14 +1,15 @@
 """Notifications in; provider calls; outcomes, retries and dead letters out.
 
 lanes ─► parse ─► queue of its lane ─► batch ─► claim (awaited) ─► provider ─► judge ─► produce (awaited) ─► done
+                        ▲────────── certainly not told, and the circuit is open ─────────┘
 """
 
 import asyncio
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -18,11 +19,14 @@ from faust.types import StreamT
 from faust.types.tuples import TP
 
 import topics
+from agents.guard import DeadLetterGuard
 from agents.recent import Recent
 from agents.sending import Sending, Unsendable, attempt_of, read, records_of
 from observability.metrics import Metrics
-from pipeline.batching import BatchPolicy, Item, LaneQueue
+from pipeline.batching import Item
+from pipeline.circuit import CircuitState
 from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, judge
+from pipeline.dispatch import Call, Dispatch
 from pipeline.errors import Unconfirmed
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Status
@@ -31,25 +35,18 @@ from streaming.app import ConsumerApp
 from streaming.engine import Engine
 from streaming.inflight import Fetch
 from streaming.producer import Record, RecordSink
+from streaming.watchdog import Patience
 from tables.claims import Claims
 
 log = structlog.get_logger(__name__)
 
 # On top of the provider's own time limit, which gives the better answer.
 GRACE_S = 1.0
+RENEW_EVERY_S = 1.0
 # About what enrich makes of a full window for one lane partition: a crash may make it do so again.
 LOOK_BACK = 5_000
 
-Batch = list[Item[Sending]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class CallPolicy:
-    """``calls`` at once; bulk leaves ``for_urgent`` of them free; a call ends after ``timeout_s``."""
-
-    calls: int
-    for_urgent: int
-    timeout_s: float
+Judged = list[tuple[Sending, Verdict]]
 
 
 class Sender:
@@ -63,8 +60,10 @@ class Sender:
         claims: Claims,
         provider: Provider,
         policy: SendPolicy,
-        batches: BatchPolicy,
-        calls: CallPolicy,
+        dispatch: Dispatch[Sending],
+        call_timeout_s: float,
+        guard: DeadLetterGuard,
+        patience: Patience,
         metrics: Metrics,
         clock_ms: Callable[[], int],
         chance: Callable[[], float],
@@ -74,22 +73,20 @@ class Sender:
         self._claims = claims
         self._provider = provider
         self._policy = policy
-        self._calls = calls
+        self._dispatch = dispatch
+        self._call_timeout_s = call_timeout_s
+        self._guard = guard
+        self._patience = patience
         self._metrics = metrics
         self._clock_ms = clock_ms
         self._chance = chance
         self._recent = Recent()
-        # Urgent first: the order in which calls are given out.
-        self._queues: Mapping[Lane, LaneQueue[Sending]] = {
-            Lane.URGENT: LaneQueue(batches),
-            Lane.BULK: LaneQueue(batches),
-        }
+        self._circuit = dispatch.circuit
         self._wake = asyncio.Event()
 
     async def offer(self, lane: Lane, fetches: Sequence[Fetch]) -> None:
         """Queue what is to be sent; finish at once what was dealt with before, or is no notification."""
         now_ms, now = self._clock_ms(), time.monotonic()
-        queue = self._queues[lane]
         for fetch in fetches:
             if not fetch.live:
                 continue
@@ -109,7 +106,7 @@ class Sender:
                     self._metrics.duplicates("send", 1)
                     passed += 1
                     continue
-                queue.push(Item(record.key, len(record.value), now, sending))
+                self._dispatch.push(lane, Item(record.key, len(record.value), now, sending))
             if refused:
                 await self._out.send_all(refused)
                 self._metrics.dead_lettered(Counter({DeadLetterReason.INVALID_INPUT: spoilt}))
@@ -125,10 +122,10 @@ class Sender:
 
     def forget(self) -> None:
         """The partitions are gone: what waits here comes back from the committed offsets."""
-        for queue in self._queues.values():
-            queue.clear()
+        self._dispatch.clear()
 
     async def start(self) -> None:
+        self._metrics.circuit(self._provider.channel, self._provider.name, self._circuit)
         self._giving_out = self._engine.spawn(self._give_out_calls())
 
     async def stop(self) -> None:
@@ -144,82 +141,92 @@ class Sender:
 
     def _start_calls(self) -> float | None:
         """Start every call that is due and has room; returns the seconds until the next is due."""
-        soonest: float | None = None
-        for lane, queue in self._queues.items():
-            while self._has_room(lane):
-                due_in = queue.due_in(time.monotonic())
-                if due_in == 0:
-                    if batch := queue.take():
-                        self._engine.spawn(self._deliver(queue, batch))
-                    continue
-                if due_in is not None:
-                    soonest = due_in if soonest is None else min(soonest, due_in)
-                break
-        return soonest
+        while not self._engine.halted:
+            due = self._dispatch.next(time.monotonic())
+            if isinstance(due, Call):
+                self._engine.spawn(self._deliver(due))
+            elif self._circuit is CircuitState.CLOSED or due is None:
+                return due
+            else:
+                # Waiting for the provider is not being stuck.
+                self._patience.renew()
+                return min(due, RENEW_EVERY_S)
+        return None
 
-    def _has_room(self, lane: Lane) -> bool:
-        under_way = sum(queue.calls for queue in self._queues.values())
-        return under_way < self._calls.calls - (self._calls.for_urgent if lane is Lane.BULK else 0)
-
-    async def _deliver(self, queue: LaneQueue[Sending], batch: Batch) -> None:
-        with ExitStack() as call:
-            call.callback(self._release, queue, batch)
+    async def _deliver(self, call: Call[Sending]) -> None:
+        with ExitStack() as held:
+            held.callback(self._release, call)
             with self._engine.work():
-                # What came before the partitions were taken away is somebody else's now.
-                sendings = [item.value for item in batch if item.value.fetch.live]
-                if not sendings:
+                if not (items := _live(call.items)):
                     return
                 self._metrics.in_flight(self._provider.channel, self._engine.in_flight.records())
-                claimed = await self._claims.claim(_offsets(sendings))
-                verdicts = await self._tell(sendings)
+                claimed = await self._claims.claim(_offsets(items))
+                # A worker that was frozen since may not be the one to send these any more.
+                await self._engine.membership()
+                if not (items := _live(items)):
+                    return
+                judged, again = await self._tell(call, items)
                 # The keys and the call are free as soon as the provider has answered, not when Kafka has.
-                call.close()
-                await self._out.send_all(self._records(verdicts))
-                await self._claims.finish(claimed)
-                for fetch, count in Counter(one.fetch for one in sendings).items():
+                held.pop_all()
+                self._release(call, again)
+                await self._out.send_all(self._records(judged))
+                await self._claims.finish(claimed, _offsets(again))
+                for fetch, count in Counter(one.fetch for one, _ in judged).items():
                     self._engine.in_flight.finish(fetch, count)
+                self._guard.note(len(judged), sum(verdict.dead_letter is not None for _, verdict in judged))
 
-    def _release(self, queue: LaneQueue[Sending], batch: Batch) -> None:
-        queue.release(batch)
+    def _release(self, call: Call[Sending], again: Iterable[Item[Sending]] = ()) -> None:
+        self._dispatch.release(call, time.monotonic(), again)
+        self._tell_of_circuit()
         self._wake.set()
 
-    async def _tell(self, sendings: Sequence[Sending]) -> list[tuple[Sending, Verdict]]:
-        """A verdict for each, in any order; what must not be sent any more is not."""
+    async def _tell(self, call: Call[Sending], items: Sequence[Item[Sending]]) -> tuple[Judged, list[Item[Sending]]]:
+        """A verdict for each, in any order, but for those that cost nothing and go back in line.
+
+        What must not be sent any more is not.
+        """
         now_ms = self._clock_ms()
-        verdicts: list[tuple[Sending, Verdict]] = []
-        to_send: list[Sending] = []
-        doubted = 0
-        for one in sendings:
+        judged: Judged = []
+        to_send: list[Item[Sending]] = []
+        doubted: list[Sending] = []
+        for item in items:
+            one = item.value
             claimed = self._claims.is_in_doubt(one.fetch.tp, one.record.offset)
             outcome = before_sending(one.notification, one.trail, claimed=claimed, now_ms=now_ms, policy=self._policy)
             if claimed:
-                doubted += 1
+                doubted.append(one)
                 one = replace(one, trail=msgspec.structs.replace(one.trail, in_doubt=True))
             if outcome is None:
-                to_send.append(one)
+                to_send.append(replace(item, value=one))
             else:
-                verdicts.append((one, Verdict(outcome=outcome)))
-        if doubted:
-            self._doubt(doubted)
+                judged.append((one, Verdict(outcome=outcome)))
+        self._doubt(doubted, now_ms)
+        again: list[Item[Sending]] = []
         if to_send:
-            results = await self._call(to_send)
+            results = await self._call(call, [item.value for item in to_send])
             now_ms = self._clock_ms()
-            verdicts += [(one, self._judge(one, result, now_ms)) for one, result in zip(to_send, results, strict=True)]
-        return verdicts
+            for item, result in zip(to_send, results, strict=True):
+                if self._dispatch.costs_nothing(result):
+                    again.append(item)
+                else:
+                    judged.append((item.value, self._judge(item.value, result, now_ms)))
+        return judged, again
 
-    async def _call(self, sendings: Sequence[Sending]) -> Sequence[SendResult]:
+    async def _call(self, call: Call[Sending], sendings: Sequence[Sending]) -> Sequence[SendResult]:
         notifications = [one.notification for one in sendings]
         started = time.perf_counter()
         try:
-            async with asyncio.timeout(self._calls.timeout_s + GRACE_S):
+            async with asyncio.timeout(self._call_timeout_s + GRACE_S):
                 results = await self._provider.send(notifications)
             if len(results) != len(notifications):
                 raise ValueError(f"{len(results)} results for {len(notifications)} messages")
         except Exception as bug:  # adapters do not raise: whether this call told anybody is not known
             log.exception("provider adapter failed", provider=self._provider.name)
             results = [Unconfirmed(f"the adapter failed: {type(bug).__name__}")] * len(notifications)
-        if in_doubt := sum(isinstance(result, Unconfirmed) for result in results):
-            self._doubt(in_doubt)
+        self._dispatch.answer(call, results, time.monotonic())
+        self._tell_of_circuit()
+        in_doubt = [one for one, result in zip(sendings, results, strict=True) if isinstance(result, Unconfirmed)]
+        self._doubt(in_doubt, self._clock_ms())
         self._metrics.call(
             self._provider.channel,
             self._provider.name,
@@ -229,9 +236,22 @@ class Sender:
         )
         return results
 
-    def _doubt(self, notifications: int) -> None:
-        decision = "send-again" if self._policy.resend_in_doubt else "give-up"
-        self._metrics.in_doubt(self._provider.channel, decision, notifications)
+    def _tell_of_circuit(self) -> None:
+        """Once per change."""
+        before, self._circuit = self._circuit, self._dispatch.circuit
+        if self._circuit is before:
+            return
+        names = {"channel": self._provider.channel, "provider": self._provider.name}
+        self._metrics.circuit(self._provider.channel, self._provider.name, self._circuit)
+        if before is CircuitState.CLOSED:
+            log.warning("circuit opened", **names)
+        elif self._circuit is CircuitState.CLOSED:
+            log.warning("circuit closed", **names)
+
+    def _doubt(self, sendings: Sequence[Sending], now_ms: int) -> None:
+        again = Counter(self._policy.may_send_again(one.notification, now_ms) for one in sendings)
+        for may, notifications in again.items():
+            self._metrics.in_doubt(self._provider.channel, "send-again" if may else "give-up", notifications)
 
     def _judge(self, one: Sending, result: SendResult, now_ms: int) -> Verdict:
         try:
@@ -248,7 +268,7 @@ class Sender:
             )
             return Verdict(outcome=outcome, dead_letter=DeadLetterReason.BUG)
 
-    def _records(self, verdicts: Sequence[tuple[Sending, Verdict]]) -> list[Record]:
+    def _records(self, verdicts: Judged) -> list[Record]:
         self._metrics.outcomes([verdict.outcome for _, verdict in verdicts if verdict.outcome])
         tiers = Counter(topics.tier_name(verdict.retry.tier_s) for _, verdict in verdicts if verdict.retry)
         for tier, notifications in tiers.items():
@@ -257,10 +277,15 @@ class Sender:
         return [record for one, verdict in verdicts for record in records_of(one, verdict, self._provider.name)]
 
 
-def _offsets(sendings: Sequence[Sending]) -> dict[TP, list[int]]:
+def _live(items: Sequence[Item[Sending]]) -> list[Item[Sending]]:
+    """Without what came before its partition was taken away: that is somebody else's now."""
+    return [item for item in items if item.value.fetch.live]
+
+
+def _offsets(items: Iterable[Item[Sending]]) -> dict[TP, list[int]]:
     offsets: dict[TP, list[int]] = defaultdict(list)
-    for one in sendings:
-        offsets[one.fetch.tp].append(one.record.offset)
+    for item in items:
+        offsets[item.value.fetch.tp].append(item.value.record.offset)
     return offsets
 
 

@@ -16,6 +16,7 @@ import structlog
 from faust.types import StreamT
 
 import topics
+from agents.guard import DeadLetterGuard
 from agents.turn import dead_letter, first_seen
 from observability.metrics import Metrics
 from pipeline import strict_json
@@ -56,6 +57,7 @@ class Sink:
     out: RecordSink
     patience: Patience
     draining: Callable[[], bool]
+    guard: DeadLetterGuard
     metrics: Metrics
     clock_ms: Callable[[], int]
 
@@ -105,6 +107,7 @@ class Sink:
         result = await self._patiently(store)
         for rejected in result.rejected:
             await self._set_aside(records[rejected.index], DeadLetterReason.REJECTED_BY_STORE, rejected.reason)
+        self.guard.note(len(records), len(result.rejected))
         known = len(records) - result.stored - len(result.rejected)
         self.metrics.stored("postgres", new=result.stored, known=known, seconds=time.perf_counter() - started)
 

@@ -15,7 +15,9 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, disable
 from prometheus_client import Counter as Count
 
 from observability.labels import Labelled
-from pipeline.errors import PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.circuit import CircuitState
+from pipeline.delivery import DeadLetterReason
+from pipeline.errors import PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome
@@ -24,10 +26,13 @@ from pipeline.ports import Accepted, SendResult
 RESULTS: Mapping[type[SendResult], str] = {
     Accepted: "accepted",
     Throttled: "throttled",
+    Unavailable: "unavailable",
     TransientError: "transient",
     PermanentError: "permanent",
     Unconfirmed: "unconfirmed",
 }
+
+CIRCUIT_STATES = (CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN)
 
 CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 WAIT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
@@ -79,6 +84,10 @@ class Metrics:
         self._in_doubt = count(
             "in_doubt_total", "Sends whose answer is not known, by the policy", "channel", "decision"
         )
+        self._circuit = gauge(
+            "circuit_state", "Whether a provider is called: 0 closed, 1 half-open, 2 open", "channel", "provider"
+        )
+        self._circuit_opened = count("circuit_opened_total", "Times that a circuit opened", "channel", "provider")
         self._outcomes = count("outcomes_total", "Notifications that ended", "channel", "provider", "status")
         self._end_to_end = histogram(
             "end_to_end_seconds", "From created to ended", WAIT_SECONDS, "channel", "lane", "status"
@@ -89,6 +98,7 @@ class Metrics:
         self._retries = count("retries_total", "Notifications sent to wait", "channel", "tier")
         self._waiting = gauge("retry_waiting_records", "Records waiting in a tier", "tier")
         self._overdue = gauge("retry_overdue_seconds", "How late the head of a tier is; 0 before it is due", "tier")
+        self._limit_reached = gauge("dead_letter_limit_reached", "1 once a role has halted for its dead letters")
         self._dead = count("dead_letters_total", "Records given up on, by the class of what went wrong", "reason")
 
         # Stores.
@@ -154,6 +164,13 @@ class Metrics:
         """``decision``: ``send-again`` or ``give-up``."""
         self._in_doubt[channel, decision].inc(notifications)
 
+    def circuit(self, channel: Channel, provider: str, state: CircuitState) -> None:
+        """The circuit's state has changed."""
+        self._circuit[channel, provider].set(CIRCUIT_STATES.index(state))
+        opened = self._circuit_opened[channel, provider]
+        if state is CircuitState.OPEN:
+            opened.inc()
+
     def outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Notifications that ended; one that never reached a provider has ``none`` for it."""
         ended = Counter((one.channel, one.provider or "none", one.status) for one in outcomes)
@@ -173,9 +190,12 @@ class Metrics:
         self._waiting[tier].set(records)
         self._overdue[tier].set(overdue_s)
 
-    def dead_lettered(self, reasons: Counter[str]) -> None:
+    def dead_lettered(self, reasons: Mapping[DeadLetterReason, int]) -> None:
         for reason, records in reasons.items():
             self._dead[reason].inc(records)
+
+    def dead_letter_limit_reached(self) -> None:
+        self._limit_reached[()].set(1)
 
     def stored(self, store: str, *, new: int, known: int, seconds: float) -> None:
         """One batch into ``postgres`` or ``redis``."""

@@ -8,7 +8,7 @@
 """
 
 from collections import deque
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -60,11 +60,15 @@ class LaneQueue(Generic[T]):
             return 0.0
         return max(0.0, self._ready[0].queued_at + self._policy.linger_s - now)
 
-    def take(self) -> list[Item[T]]:
-        """The next batch, whose keys are busy until `release`; empty where every message waits behind a call."""
+    def take(self, most: int | None = None) -> list[Item[T]]:
+        """The next batch, of at most ``most`` messages, whose keys are busy until `release`.
+
+        Empty where every message waits behind a call.
+        """
         batch: list[Item[T]] = []
         size = 0
-        while self._ready and len(batch) < self._policy.messages:
+        limit = self._policy.messages if most is None else most
+        while self._ready and len(batch) < limit:
             item = self._ready[0]
             if item.key in self._busy:
                 self._behind.setdefault(item.key, deque()).append(self._pop())
@@ -83,12 +87,12 @@ class LaneQueue(Generic[T]):
         self._bytes -= item.size
         return item
 
-    def release(self, batch: list[Item[T]]) -> None:
-        """The call is over: what waited behind its keys goes to the front, in order."""
+    def release(self, batch: list[Item[T]], again: Sequence[Item[T]] = ()) -> None:
+        """The call is over: ``again``, of its messages, and what waited behind its keys go to the front, in order."""
         self.calls -= 1
         keys = {item.key for item in batch}
         self._busy -= keys
-        waited = [item for key in keys for item in self._behind.pop(key, ())]
+        waited = [*again, *(item for key in keys for item in self._behind.pop(key, ()))]
         waited.sort(key=lambda item: item.queued_at)
         for item in reversed(waited):
             self._ready.appendleft(item)

@@ -4,6 +4,9 @@ Before a call its records are claimed, after its results are durable they are do
 acknowledged, at both points. Whoever reads the partition next skips what is done and knows what is in doubt. Offsets
 below what is committed are never read again, so they leave the row.
 
+Each owner of a partition writes a row of its own, and whoever takes over reads those of all before: one that was
+frozen, and does not know yet that it is no longer the owner, can add to them and take nothing away.
+
     row = {"claimed": [[first, last], ...], "done": [[first, last], ...]}     offsets, both ends included
 """
 
@@ -39,12 +42,13 @@ def to_offsets(ranges: Ranges) -> set[int]:
 
 
 class PartitionClaims:
-    """The row of one partition, as it changes."""
+    """The row of one owner of a partition, as it changes; ``rows`` are those of its owners before."""
 
-    def __init__(self, row: bytes | None = None) -> None:
-        recovered = _decode(row) if row else ClaimRow()
-        self.in_doubt = to_offsets(recovered.claimed)
-        self.done_before = to_offsets(recovered.done)
+    def __init__(self, rows: Iterable[bytes] = ()) -> None:
+        recovered = [_decode(row) for row in rows]
+        self.done_before = {offset for row in recovered for offset in to_offsets(row.done)}
+        # What one of them had claimed, another may have finished since.
+        self.in_doubt = {offset for row in recovered for offset in to_offsets(row.claimed)} - self.done_before
         # Anew: what one life after the other claimed again stands in the row as often.
         self._left_behind = to_ranges(self.in_doubt)
         self._claimed: list[Ranges] = []
@@ -56,8 +60,11 @@ class PartitionClaims:
         self._claimed.append(ranges)
         return ranges
 
-    def finish(self, ranges: Ranges) -> None:
+    def finish(self, ranges: Ranges, again: Iterable[int] = ()) -> None:
+        """What was claimed is done, but for the offsets of ``again``: certainly not told, to be claimed anew."""
         self._claimed = [one for one in self._claimed if one is not ranges]
+        if left := set(again):
+            ranges = to_ranges(to_offsets(ranges) - left)
         self._done.append(ranges)
 
     def row(self, committed: int) -> bytes:

@@ -5,8 +5,8 @@
     transient     yes             retry
     transient     no              outcome `temporary-failure` and a dead letter
     permanent     -               outcome `permanent-failure`
-    unconfirmed   -               policy "give-up": outcome `unconfirmed`
-    unconfirmed   yes             policy "send-again", or a provider that honours the key: retry
+    unconfirmed   -               policy "give-up", and no key that lives: outcome `unconfirmed`
+    unconfirmed   yes             policy "send-again", or a key that the provider still honours: retry
     unconfirmed   no              outcome `unconfirmed` and a dead letter
 
 A notification older than its expiry is stale news: `expired`, unsent. Doubt stays: what an earlier attempt may have
@@ -44,11 +44,16 @@ _GIVEN_UP = {
 
 @dataclass(frozen=True, kw_only=True)
 class SendPolicy:
-    """``resend_in_doubt``: the provider honours idempotency keys, or the channel would rather tell twice than not."""
+    """``send_again``: the channel would rather tell twice than not; ``key_lifetime_s`` as `ports.Provider` has it."""
 
     retry: RetryPolicy
     provider: str
-    resend_in_doubt: bool
+    send_again: bool
+    key_lifetime_s: float
+
+    def may_send_again(self, notification: Notification, now_ms: int) -> bool:
+        """What may have been told: no key is older than its notification, so a young one's is certainly honoured."""
+        return self.send_again or now_ms - to_ms(notification.created_at) < 1_000 * self.key_lifetime_s
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,7 +90,7 @@ def _judge_failure(
         return Verdict(
             outcome=_failed(error, Status.PERMANENT_FAILURE, notification, trail.attempts + 1, now_ms, policy)
         )
-    if isinstance(error, Unconfirmed) and not policy.resend_in_doubt:
+    if isinstance(error, Unconfirmed) and not policy.may_send_again(notification, now_ms):
         return Verdict(outcome=_failed(error, Status.UNCONFIRMED, notification, trail.attempts + 1, now_ms, policy))
     in_doubt = trail.in_doubt or isinstance(error, Unconfirmed)
     decision = decide_retry(
@@ -131,26 +136,17 @@ def before_sending(
     ``claimed`` says that a worker that is gone had claimed it: whether its call reached the provider is not known.
     """
     expired = now_ms > to_ms(notification.expires_at)
-    if claimed and (expired or not policy.resend_in_doubt):
+    if (claimed or trail.in_doubt) and (expired or not policy.may_send_again(notification, now_ms)):
         return conclude(
             notification,
             Status.UNCONFIRMED,
             now_ms,
-            attempts=trail.attempts + 1,
+            attempts=trail.attempts + claimed,
             provider=policy.provider,
-            reason="the worker ended during the call",
+            reason="the worker ended during the call" if claimed else "too late to send it again",
         )
     if not expired:
         return None
-    if trail.in_doubt:
-        return conclude(
-            notification,
-            Status.UNCONFIRMED,
-            now_ms,
-            attempts=trail.attempts,
-            provider=policy.provider,
-            reason="stale before it could be sent again",
-        )
     return conclude(notification, Status.EXPIRED, now_ms, attempts=trail.attempts, reason="stale before it was sent")
 
 

@@ -24,14 +24,15 @@ SendResult = Accepted | DeliveryError
 class Provider(Protocol):
     """A way to send on one channel: up to ``max_messages`` in a call, up to ``max_calls`` calls at once.
 
-    ``honours_idempotency`` says that a message sent again under the same notification id is not told twice.
+    A message that is sent again under the same notification id within ``key_lifetime_s`` of the first time is not told
+    twice; 0 where the provider has no idempotency.
     """
 
     name: str
     channel: Channel
     max_messages: int
     max_calls: int
-    honours_idempotency: bool
+    key_lifetime_s: float
 
     async def start(self) -> None:
         """Open connections lazily: an unreachable provider is no reason not to start."""

@@ -1,11 +1,13 @@
 """What is being sent right now? A row for each lane partition (`pipeline.claims`), written before and after each call.
 
-Many calls change the same row at about the same time: one write carries all that changed since the last.
+Many calls change the same row at about the same time: one write carries all that changed since the last. Keys are
+``<topic>-<partition>/<owner>``; an owner's first write takes the rows of those before it away, for it holds them all.
 """
 
 import asyncio
+import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import faust
 from faust.types.tuples import TP
@@ -25,6 +27,8 @@ class Claims:
         self._producer = producer
         self._committed = committed
         self._partitions: dict[TP, PartitionClaims] = {}
+        self._owner = ""
+        self._inherited: dict[TP, list[bytes]] = {}
         self._dirty: set[TP] = set()
         self._writing = asyncio.Lock()
         self._next: asyncio.Task[None] | None = None
@@ -32,7 +36,10 @@ class Claims:
 
     def load(self, tps: Iterable[TP]) -> None:
         """Take over partitions from whoever had them: after recovery, before their records arrive."""
-        self._partitions = {tp: PartitionClaims(self.table.read(tp.partition, _key(tp))) for tp in tps}
+        rows = {tp: self.table.read_prefix(tp.partition, _prefix(tp)) for tp in tps}
+        self._owner = secrets.token_hex(4)
+        self._inherited = {tp: [key for key, _ in some] for tp, some in rows.items()}
+        self._partitions = {tp: PartitionClaims(row for _, row in some) for tp, some in rows.items()}
 
     def is_done(self, tp: TP, offset: int) -> bool:
         """Whether the record's effects were durable before this worker had the partition."""
@@ -50,10 +57,13 @@ class Claims:
         await self._write(offsets)
         return claimed
 
-    async def finish(self, claimed: Claimed) -> None:
-        """Returns when a crash can no longer cause these to be sent again. Raises ProduceFailed, Drained."""
-        for partition, _, ranges in claimed:
-            partition.finish(ranges)
+    async def finish(self, claimed: Claimed, again: Mapping[TP, Sequence[int]]) -> None:
+        """Returns when a crash can no longer cause these to be sent again. Raises ProduceFailed, Drained.
+
+        The offsets of ``again`` were certainly not told: they are given up, not done.
+        """
+        for partition, tp, ranges in claimed:
+            partition.finish(ranges, again.get(tp, ()))
         await self._write(tp for _, tp, _ in claimed)
 
     async def _write(self, tps: Iterable[TP]) -> None:
@@ -69,11 +79,14 @@ class Claims:
             dirty, self._dirty = self._dirty, set()
             rows: dict[int, list[Row]] = defaultdict(list)
             for tp in dirty & self._partitions.keys():
-                rows[tp.partition].append((_key(tp), self._partitions[tp].row(self._committed(tp) or 0)))
+                row = self._partitions[tp].row(self._committed(tp) or 0)
+                # In this order: a crash between the two leaves too much, never too little.
+                rows[tp.partition].append((_prefix(tp) + self._owner.encode(), row))
+                rows[tp.partition] += [(key, None) for key in self._inherited.pop(tp, ())]
             await asyncio.gather(
                 *(self.table.write(self._producer, partition, some) for partition, some in rows.items())
             )
 
 
-def _key(tp: TP) -> bytes:
-    return f"{tp.topic}-{tp.partition}".encode()
+def _prefix(tp: TP) -> bytes:
+    return f"{tp.topic}-{tp.partition}/".encode()

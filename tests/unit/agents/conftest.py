@@ -5,9 +5,11 @@ from typing import NoReturn
 import pytest
 from prometheus_client import CollectorRegistry
 
+from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
+from pipeline.deadletter_limits import DeadLetterPolicy
 from streaming.engine import Engine
-from tests.fakes import Clock, Journal, Out
+from tests.fakes import Clock, Journal, Membership, Out
 
 
 def _end(reason: str) -> NoReturn:
@@ -35,5 +37,15 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def engine() -> Engine:
-    return Engine(drain_timeout_s=5.0, end=_end)
+def membership() -> Membership:
+    return Membership()
+
+
+@pytest.fixture
+def engine(membership: Membership) -> Engine:
+    return Engine(drain_timeout_s=5.0, is_member=membership, end=_end)
+
+
+@pytest.fixture
+def guard(engine: Engine, metrics: Metrics) -> DeadLetterGuard:
+    return DeadLetterGuard(DeadLetterPolicy(consecutive=3, ratio=1.0, window=1_000), engine, metrics)

@@ -7,6 +7,7 @@ import pytest
 
 import topics
 from agents.enrich import Enricher
+from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
 from pipeline import trail as trails
 from pipeline.enrich import EnrichPolicy
@@ -59,7 +60,12 @@ def subscriptions() -> Subscriptions:
 
 @pytest.fixture
 def make(
-    out: Out, seen: SeenEvents, subscriptions: Subscriptions, metrics: Metrics, clock: Clock
+    out: Out,
+    seen: SeenEvents,
+    subscriptions: Subscriptions,
+    guard: DeadLetterGuard,
+    metrics: Metrics,
+    clock: Clock,
 ) -> Callable[[], Enricher]:
     """A worker; another one has the same tables and knows nothing else."""
     return lambda: Enricher(
@@ -71,6 +77,7 @@ def make(
         tiers_s=(30.0, 120.0),
         partitions=1,
         caught_up=lambda _: True,
+        guard=guard,
         metrics=metrics,
         clock_ms=clock,
     )

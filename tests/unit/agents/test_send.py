@@ -9,20 +9,39 @@ import pytest
 from faust.types.tuples import TP
 
 import topics
-from agents.send import CallPolicy, Sender
+from agents.guard import DeadLetterGuard
+from agents.send import Sender
 from observability.metrics import Metrics
 from pipeline import trail as trails
 from pipeline.batching import BatchPolicy
+from pipeline.circuit import CircuitPolicy
+from pipeline.deadletter_limits import DeadLetterPolicy
 from pipeline.delivery import SendPolicy
-from pipeline.errors import PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.dispatch import CallPolicy, Dispatch
+from pipeline.errors import PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.notifications import Channel, Lane, Notification
 from pipeline.ports import Accepted, SendResult
 from pipeline.retry import RetryPolicy
 from pipeline.trail import Trail
 from streaming.engine import Engine
 from streaming.inflight import Fetch
+from streaming.watchdog import Patience
 from tables.claims import Claims
-from tests.fakes import T0, T0_MS, Clock, Consumed, FakeProvider, Journal, Out, Table, app, notification, turns, until
+from tests.fakes import (
+    T0,
+    T0_MS,
+    Clock,
+    Consumed,
+    FakeProvider,
+    Journal,
+    Membership,
+    Out,
+    Table,
+    app,
+    notification,
+    turns,
+    until,
+)
 
 BULK = topics.lane(Channel.SMS, Lane.BULK)
 URGENT = topics.lane(Channel.SMS, Lane.URGENT)
@@ -41,8 +60,13 @@ class Role:
         self.provider = FakeProvider(journal)
         self.table = Table(CLAIMS)
         self.committed: dict[TP, int] = {}
-        self.resend_in_doubt = False
-        self.calls = CallPolicy(calls=4, for_urgent=2, timeout_s=5.0)
+        self.send_again = False
+        self.key_lifetime_s = 0.0
+        self.calls = CallPolicy(calls=4, for_urgent=2)
+        self.call_timeout_s = 5.0
+        self.circuit = CircuitPolicy(failures=3, wait_s=0.01, longest_wait_s=0.02)
+        self.limits = DeadLetterPolicy(consecutive=10, ratio=1.0, window=1_000)
+        self.patience = Patience(60.0)
         self.batches = BatchPolicy(messages=2, size_bytes=1 << 20, linger_s=0.0)
 
     async def start(self) -> None:
@@ -56,9 +80,13 @@ class Role:
             out=self.out,
             claims=self.claims,
             provider=self.provider,
-            policy=SendPolicy(retry=RETRY, provider="fake", resend_in_doubt=self.resend_in_doubt),
-            batches=self.batches,
-            calls=self.calls,
+            policy=SendPolicy(
+                retry=RETRY, provider="fake", send_again=self.send_again, key_lifetime_s=self.key_lifetime_s
+            ),
+            dispatch=Dispatch(self.batches, self.calls, self.circuit),
+            call_timeout_s=self.call_timeout_s,
+            guard=DeadLetterGuard(self.limits, self.engine, self.metrics),
+            patience=self.patience,
             metrics=self.metrics,
             clock_ms=self.clock,
             chance=lambda: 0.0,
@@ -106,6 +134,10 @@ def record(
     told = notification(id or f"n-{offset}", **({"recipient": f"r-{offset}"} | fields))
     headers = trails.write(trail) if trail else []
     return Consumed(topic, 0, offset, told.recipient.encode(), msgspec.json.encode(told), headers)  # type: ignore[arg-type]
+
+
+def another_engine(role: Role) -> Engine:
+    return Engine(drain_timeout_s=5.0, is_member=lambda: True, end=role.engine._end)
 
 
 def answering(*results: SendResult) -> object:
@@ -167,7 +199,7 @@ async def test_nothing_is_finished_before_its_outcome_is_durable(role: Role) -> 
 async def test_an_answer_becomes_an_outcome_or_a_wait(
     role: Role, result: SendResult, resend: bool, status: str | None, tier: str | None
 ) -> None:
-    role.resend_in_doubt = resend
+    role.send_again = resend
     await role.sender.stop()
     await role.start()
     role.provider.answer = answering(result)  # type: ignore[assignment]
@@ -231,7 +263,7 @@ async def test_a_result_that_is_none_of_the_known_ones_ends_its_notification_alo
 
 
 async def test_a_provider_that_never_answers_is_given_up_on(role: Role) -> None:
-    role.calls = CallPolicy(calls=4, for_urgent=2, timeout_s=-0.95)  # the grace on top makes it 50 ms
+    role.call_timeout_s = -0.95  # the grace on top makes it 50 ms
     await role.sender.stop()
     await role.start()
     role.provider.open.clear()
@@ -308,7 +340,9 @@ async def test_what_was_done_before_a_crash_is_not_told_again(role: Role) -> Non
 async def test_a_repeat_of_what_was_done_before_a_crash_is_not_told_again(role: Role) -> None:
     """Enrich and this worker die together: what enrich makes again comes at another offset, to an empty memory."""
     await role.sent(record(0, "same", recipient="a"))
-    second = Role(role.metrics, role.clock, Engine(drain_timeout_s=5.0, end=role.engine._end), [])
+    second = Role(
+        role.metrics, role.clock, Engine(drain_timeout_s=5.0, is_member=lambda: True, end=role.engine._end), []
+    )
     for partition, rows in role.table.stored.items():
         second.table.stored[partition] = dict(rows)
     await second.start()
@@ -332,10 +366,12 @@ async def test_a_call_that_a_crash_cut_short_is_in_doubt(
     role.provider.open.clear()
     await role.offer(record(0))
     await until(lambda: bool(role.provider.calls))
-    second = Role(role.metrics, role.clock, Engine(drain_timeout_s=5.0, end=role.engine._end), [])
+    second = Role(
+        role.metrics, role.clock, Engine(drain_timeout_s=5.0, is_member=lambda: True, end=role.engine._end), []
+    )
     for partition, rows in role.table.stored.items():
         second.table.stored[partition] = dict(rows)
-    second.resend_in_doubt = resend
+    second.send_again = resend
     await second.start()
     await second.sent(record(0), record(1))
     assert role.provider.told + [one for one in second.provider.told if one == "n-0"] == told
@@ -388,7 +424,7 @@ async def test_a_call_that_may_not_begin_any_more_gives_its_keys_back(role: Role
     await role.engine.drain()
     fetch = role.engine.in_flight.admit(HERE, [record(0, recipient="anna")])
     await role.sender.offer(Lane.BULK, [fetch])
-    await until(lambda: all(queue.calls == 0 and not len(queue) for queue in role.sender._queues.values()))
+    await until(lambda: all(queue.calls == 0 and not len(queue) for queue in role.sender._dispatch._queues.values()))
     await role.restart()
     await role.sent(record(0, recipient="anna"), record(1, recipient="anna"))
     assert role.provider.told == ["n-0", "n-1"]
@@ -404,3 +440,118 @@ async def test_partitions_that_go_during_a_call_wait_for_it(role: Role) -> None:
     role.provider.open.set()
     await asyncio.wait_for(drain, 5)
     assert role.engine.in_flight.watermarks() == {HERE: 1}
+
+
+def down(notifications: Sequence[Notification]) -> Sequence[SendResult]:
+    return [Unavailable("no connection")] * len(notifications)
+
+
+def accept_all(notifications: Sequence[Notification]) -> Sequence[SendResult]:
+    return [Accepted("r")] * len(notifications)
+
+
+async def test_a_provider_that_is_down_costs_attempts_only_until_its_circuit_opens(role: Role) -> None:
+    """Three calls of two open it; the rest waits in line and is told when the provider is back."""
+    role.provider.answer = down
+    await role.offer(*map(record, range(20)))
+    await until(lambda: len(role.provider.calls) >= 8)
+    waiting = role.out.on("herald.retry.30s.v1")
+    assert 4 <= len(waiting) <= 6, "those whose calls opened the circuit"
+    assert role.statuses() == {}
+    assert all(len(call) == 1 for call in role.provider.calls[5:]), "from then on, probes"
+    role.provider.answer = accept_all
+    await role.settled()
+    assert sorted(role.statuses().values()) == ["sent"] * (20 - len(waiting))  # type: ignore[type-var]
+    attempts = {value["attempts"] for value in role.out.values(topics.OUTCOMES)}
+    assert attempts == {1}, "probes that failed cost nothing"
+
+
+async def test_what_an_open_circuit_holds_back_is_not_in_doubt_after_a_crash(role: Role) -> None:
+    role.provider.answer = down
+    await role.offer(*map(record, range(20)))
+    await until(lambda: len(role.provider.calls) >= 8)
+    role.provider.answer = accept_all
+    await until(lambda: bool(role.statuses()))
+    await role.engine.drain()
+    await role.restart()
+    held_back = [offset for offset in range(20) if not role.claims.is_done(HERE, offset)]
+    assert not any(role.claims.is_in_doubt(HERE, offset) for offset in held_back)
+
+
+async def test_waiting_for_a_provider_is_not_being_stuck(role: Role, clock: Clock) -> None:
+    role.patience = Patience(1.0, clock.seconds)
+    await role.sender.stop()
+    await role.start()
+    role.provider.answer = down
+    await role.offer(*map(record, range(20)))
+    await until(lambda: len(role.provider.calls) >= 8)
+    role.patience.look(HERE, 0, has_work=True)
+    clock.advance(5.0)
+    assert role.patience.is_over()
+    await until(lambda: not role.patience.is_over())
+
+
+async def test_a_worker_that_the_group_has_given_up_makes_no_call(role: Role, membership: Membership) -> None:
+    """Frozen between its claim and its call: somebody else may have the partition by now."""
+    claimed = role.claims.claim
+
+    async def then_freeze(offsets: dict[TP, list[int]]) -> object:
+        made = await claimed(offsets)
+        membership.held = False
+        return made
+
+    role.claims.claim = then_freeze  # type: ignore[assignment,method-assign]
+    await role.offer(record(0))
+    await until(lambda: not membership.held)
+    await turns()
+    assert role.provider.calls == []
+    role.claims.claim = claimed  # type: ignore[method-assign]
+    await role.engine.drain()
+    await role.restart()
+    membership.held = True
+    assert role.claims.is_in_doubt(HERE, 0)
+
+
+async def test_a_worker_that_was_only_cut_off_goes_on_where_it_was(role: Role, membership: Membership) -> None:
+    membership.held = False
+    await role.offer(record(0))
+    await turns()
+    assert role.provider.calls == []
+    membership.held = True
+    await role.settled()
+    assert role.statuses() == {"n-0": "sent"}
+
+
+async def test_too_many_dead_letters_halt_the_role(role: Role) -> None:
+    role.limits = DeadLetterPolicy(consecutive=4, ratio=1.0, window=1_000)
+    await role.sender.stop()
+    await role.start()
+    role.provider.answer = lambda some: [TransientError("busy")] * len(some)
+    given_up = Trail(attempts=1)
+    await role.offer(*(record(offset, trail=given_up) for offset in range(20)))
+    await until(lambda: role.engine.halted is not None)
+    await turns()
+    told = len(role.provider.calls)
+    assert role.engine.halted == "4 dead letters in a row"
+    assert len(role.out.on(topics.DLQ)) < 20
+    await role.offer(record(20))
+    await turns()
+    assert len(role.provider.calls) == told
+
+
+async def test_a_key_that_the_provider_still_honours_is_sent_again_after_a_crash(role: Role) -> None:
+    """Only while it certainly lives: it is no older than its notification."""
+    role.key_lifetime_s = 60.0
+    role.provider.open.clear()
+    young, old = record(0), record(1, created_at=T0 - timedelta(seconds=61))
+    await role.offer(young, old)
+    await until(lambda: bool(role.provider.calls))
+    second = Role(role.metrics, role.clock, another_engine(role), [])
+    for partition, rows in role.table.stored.items():
+        second.table.stored[partition] = dict(rows)
+    second.key_lifetime_s = 60.0
+    await second.start()
+    await second.sent(young, old)
+    assert second.provider.told == ["n-0"]
+    assert second.statuses() == {"n-0": "sent", "n-1": "unconfirmed"}
+    await second.sender.stop()

@@ -7,6 +7,7 @@ import pytest
 
 import topics
 from agents import sink as module
+from agents.guard import DeadLetterGuard
 from agents.sink import Sink
 from agents.turn import ledger_record, outcome_record
 from observability.metrics import Metrics
@@ -56,10 +57,24 @@ def patience(clock: Clock) -> Patience:
 
 @pytest.fixture
 def sink(
-    store: Store, cache: Cache, out: Out, patience: Patience, draining: Draining, metrics: Metrics, clock: Clock
+    store: Store,
+    cache: Cache,
+    out: Out,
+    patience: Patience,
+    draining: Draining,
+    guard: DeadLetterGuard,
+    metrics: Metrics,
+    clock: Clock,
 ) -> Sink:
     return Sink(
-        store=store, cache=cache, out=out, patience=patience, draining=draining, metrics=metrics, clock_ms=clock
+        store=store,
+        cache=cache,
+        out=out,
+        patience=patience,
+        draining=draining,
+        guard=guard,
+        metrics=metrics,
+        clock_ms=clock,
     )
 
 

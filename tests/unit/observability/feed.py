@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from prometheus_client import CollectorRegistry
 
 from observability.metrics import Metrics
-from pipeline.errors import PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.circuit import CircuitState
+from pipeline.delivery import DeadLetterReason
+from pipeline.errors import PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome, Status
@@ -48,14 +50,17 @@ def feed(registry: CollectorRegistry) -> Metrics:
     metrics.events(Counter({Disposition.ACCEPTED: 3, Disposition.REPEATED: 1}))
     metrics.created(Counter({(Channel.SMS, Lane.URGENT): 4}))
     metrics.in_flight(Channel.SMS, 9)
-    results = [Accepted("a"), Accepted("b"), TransientError("x"), Throttled("x"), PermanentError("x"), Unconfirmed("x")]
+    failures = [kind("x") for kind in (TransientError, Unavailable, Throttled, PermanentError, Unconfirmed)]
+    results = [Accepted("a"), Accepted("b"), *failures]
     metrics.call(Channel.SMS, "http-sms", results, size=700, seconds=0.2)
+    metrics.circuit(Channel.SMS, "http-sms", CircuitState.OPEN)
     metrics.in_doubt(Channel.SMS, "give-up", 1)
     metrics.outcomes([outcome(), outcome(), outcome(Status.EXPIRED, provider=None)])
     metrics.duplicates("enrich", 2)
     metrics.retried(Channel.SMS, "30s", 2)
     metrics.waiting("30s", records=6, overdue_s=0.0)
-    metrics.dead_lettered(Counter({"attempts-exhausted": 1}))
+    metrics.dead_lettered(Counter({DeadLetterReason.RETRIES_EXHAUSTED: 1}))
+    metrics.dead_letter_limit_reached()
     metrics.stored("postgres", new=3, known=1, seconds=0.02)
     metrics.redis_failed()
     return metrics

@@ -4,7 +4,7 @@ import itertools
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
 from pipeline.claims import PartitionClaims, Ranges, to_offsets, to_ranges
 
@@ -27,14 +27,14 @@ def test_what_a_crash_leaves_behind() -> None:
     claims = PartitionClaims()
     claims.claim([1, 2])
     claims.finish(claims.claim([3, 4]))
-    after = PartitionClaims(claims.row(1))
+    after = PartitionClaims([claims.row(1)])
     assert (after.in_doubt, after.done_before) == ({1, 2}, {3, 4})
 
 
 def test_below_the_committed_offset_nothing_stays() -> None:
     claims = PartitionClaims()
     claims.finish(claims.claim(range(10)))
-    assert PartitionClaims(claims.row(7)).done_before == {7, 8, 9}
+    assert PartitionClaims([claims.row(7)]).done_before == {7, 8, 9}
     assert claims.row(10) == b'{"claimed":[],"done":[]}'
 
 
@@ -42,36 +42,60 @@ def test_a_second_crash_keeps_the_first_ones_doubt() -> None:
     """Whoever took over wrote other rows, and died before it came to the record."""
     first = PartitionClaims()
     first.claim([5])
-    second = PartitionClaims(first.row(5))
+    second = PartitionClaims([first.row(5)])
     second.finish(second.claim([6]))
-    third = PartitionClaims(second.row(5))
+    third = PartitionClaims([second.row(5)])
     assert (third.in_doubt, third.done_before) == ({5}, {6})
 
 
 def test_a_worker_that_always_dies_at_the_same_record_does_not_make_the_row_grow() -> None:
-    row: bytes | None = None
+    rows: list[bytes] = []
     sizes = set()
     for _ in range(5):
-        claims = PartitionClaims(row)
+        claims = PartitionClaims(rows)
         claims.claim([2, 4])
-        row = claims.row(0)
-        sizes.add(len(row))
+        rows = [claims.row(0)]
+        sizes.add(len(rows[0]))
     assert len(sizes) <= 2, "the first life's, and those of all that follow"
 
 
 def test_a_new_partition_knows_nothing() -> None:
-    assert (PartitionClaims(None).in_doubt, PartitionClaims(None).done_before) == (set(), set())
+    assert (PartitionClaims().in_doubt, PartitionClaims().done_before) == (set(), set())
+
+
+def test_what_was_certainly_not_told_is_given_up_and_not_done() -> None:
+    claims = PartitionClaims()
+    claims.finish(claims.claim([1, 2, 3, 4]), again=[2, 3])
+    after = PartitionClaims([claims.row(0)])
+    assert (after.in_doubt, after.done_before) == (set(), {1, 4})
+
+
+def test_an_owner_of_before_that_writes_late_hides_nothing() -> None:
+    """It was frozen in the middle of a call, and everything has been finished by somebody else since."""
+    frozen = PartitionClaims()
+    frozen.claim([1, 2])
+    late = frozen.row(0)
+    owner = PartitionClaims([late])
+    owner.finish(owner.claim([1]))
+    owner.claim([3])
+    for rows in ([late, owner.row(0)], [owner.row(0), late]):
+        after = PartitionClaims(rows)
+        assert (after.in_doubt, after.done_before) == ({2, 3}, {1})
 
 
 class Claims(RuleBasedStateMachine):
-    """A worker reads a partition on from what is committed; a crash leaves the last durable row, and no more."""
+    """A worker reads a partition on from what is committed; a crash leaves what is durable, and no more.
+
+    A worker of before may have been frozen rather than killed: its last row can arrive at any time.
+    """
 
     calls = Bundle("calls")
 
     @initialize()
     def start(self) -> None:
         self.claims = PartitionClaims()
-        self.row: bytes | None = None
+        self.rows: dict[int, bytes] = {}
+        self.late: tuple[int, bytes] | None = None
         self.committed = self.durably_committed = 0
         self.next = 0
         self.life = 0
@@ -112,19 +136,31 @@ class Claims(RuleBasedStateMachine):
         if durable:
             self.durably_committed = self.committed
 
-    @rule()
-    def crash(self) -> None:
-        self.claims = PartitionClaims(self.row)
+    @rule(frozen=st.booleans())
+    def crash(self, frozen: bool) -> None:
+        if frozen and self.life in self.rows:
+            self.late = (self.life, self.rows[self.life])
+        self.claims = PartitionClaims(self.rows.values())
         self.next = self.committed = self.durably_committed
         self.done = {offset for offset in self.done if offset < self.next or offset in self.claims.done_before}
         self.life += 1
 
+    @precondition(lambda self: self.late is not None)
+    @rule()
+    def write_late(self) -> None:
+        assert self.late is not None
+        life, row = self.late
+        self.rows[life] = row
+        self.late = None
+
     def _write(self) -> None:
-        self.row = self.claims.row(self.durably_committed)
+        if self.life not in self.rows:
+            self.rows.clear()
+        self.rows[self.life] = self.claims.row(self.durably_committed)
 
     @invariant()
     def doubt_covers_all_that_is_unfinished(self) -> None:
-        after = PartitionClaims(self.row)
+        after = PartitionClaims(self.rows.values())
         unread = {offset for offset in self.may_be_told if offset >= self.durably_committed}
         assert unread <= after.in_doubt | after.done_before
         assert {offset for offset in self.written_done if offset >= self.durably_committed} <= after.done_before
@@ -132,7 +168,7 @@ class Claims(RuleBasedStateMachine):
     @invariant()
     def the_row_is_bounded_by_what_is_in_flight(self) -> None:
         row = self.claims.row(self.durably_committed)
-        after = PartitionClaims(row)
+        after = PartitionClaims([row])
         assert all(offset >= self.durably_committed for offset in after.in_doubt | after.done_before)
         in_flight = max(self.may_be_told, default=0) + 1 - self.durably_committed
         longest_span = len(b"[9999,9999],")

@@ -13,8 +13,8 @@ from pipeline.trail import Trail
 from tests.fakes import T0, T0_MS, notification
 
 RETRY = RetryPolicy(tiers_s=(30.0, 120.0), attempts=3, total_s=3_600.0, jitter=0.0)
-GIVE_UP = SendPolicy(retry=RETRY, provider="fake", resend_in_doubt=False)
-SEND_AGAIN = SendPolicy(retry=RETRY, provider="fake", resend_in_doubt=True)
+GIVE_UP = SendPolicy(retry=RETRY, provider="fake", send_again=False, key_lifetime_s=0.0)
+SEND_AGAIN = SendPolicy(retry=RETRY, provider="fake", send_again=True, key_lifetime_s=0.0)
 
 FRESH = Trail()
 LAST = Trail(attempts=2)

@@ -50,7 +50,8 @@ def claims(out: Slow, committed: dict[TP, int]) -> Claims:
 
 def row(claims: Claims, tp: TP) -> PartitionClaims:
     """What whoever takes the partition over would read."""
-    return PartitionClaims(claims.table.read(tp.partition, f"{tp.topic}-{tp.partition}".encode()))
+    rows = claims.table.read_prefix(tp.partition, f"{tp.topic}-{tp.partition}/".encode())
+    return PartitionClaims(row for _, row in rows)
 
 
 async def test_lanes_of_one_partition_have_a_row_each(claims: Claims) -> None:
@@ -71,16 +72,16 @@ async def test_a_claim_returns_when_it_is_durable(claims: Claims, out: Slow) -> 
 async def test_what_is_done_is_known_to_whoever_comes_next(claims: Claims, committed: dict[TP, int]) -> None:
     done = await claims.claim({BULK: [0, 1]})
     await claims.claim({BULK: [2]})
-    await claims.finish(done)
+    await claims.finish(done, {})
     claims.load([BULK])
     assert [claims.is_done(BULK, offset) for offset in (0, 1, 2, 3)] == [True, True, False, False]
     assert [claims.is_in_doubt(BULK, offset) for offset in (0, 1, 2, 3)] == [False, False, True, False]
 
 
 async def test_what_is_committed_leaves_the_row(claims: Claims, committed: dict[TP, int]) -> None:
-    await claims.finish(await claims.claim({BULK: [0, 1, 2]}))
+    await claims.finish(await claims.claim({BULK: [0, 1, 2]}), {})
     committed[BULK] = 2
-    await claims.finish(await claims.claim({BULK: [3]}))
+    await claims.finish(await claims.claim({BULK: [3]}), {})
     assert row(claims, BULK).done_before == {2, 3}
 
 
@@ -112,7 +113,7 @@ async def test_a_change_during_a_write_waits_for_the_next(claims: Claims, out: S
     out.open.set()
     await asyncio.wait_for(first, 5)
     await asyncio.wait_for(second, 5)
-    durable = [PartitionClaims(one.value).in_doubt for one in out.records]
+    durable = [PartitionClaims([one.value or b""]).in_doubt for one in out.records]
     assert durable == [{0}, {0, 1}]
 
 
@@ -135,6 +136,6 @@ async def test_a_call_that_outlives_its_partition_does_not_touch_the_new_lifes_c
     """Its record is in doubt to the new life, whatever it still says."""
     stale = await claims.claim({BULK: [1]})
     claims.load([BULK])
-    await claims.finish(stale)
+    await claims.finish(stale, {})
     assert claims.is_in_doubt(BULK, 1)
     assert row(claims, BULK).in_doubt == {1}

@@ -1,0 +1,18 @@
+"""What stops a role that makes too many dead letters? Told once a turn, by every role that makes any of its own."""
+
+from observability.metrics import Metrics
+from pipeline.deadletter_limits import DeadLetterLimits, DeadLetterPolicy
+from streaming.engine import Engine
+
+
+class DeadLetterGuard:
+    def __init__(self, policy: DeadLetterPolicy, engine: Engine, metrics: Metrics) -> None:
+        self._limits = DeadLetterLimits(policy)
+        self._engine = engine
+        self._metrics = metrics
+
+    def note(self, ended: int, dead: int) -> None:
+        """``ended`` records were settled, and are durable; ``dead`` of them are dead letters that count."""
+        if reason := self._limits.note(ended, dead):
+            self._metrics.dead_letter_limit_reached()
+            self._engine.halt(reason)

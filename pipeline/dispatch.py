@@ -1,0 +1,97 @@
+"""Which call is made next? Urgent before bulk, within the calls allowed, none that the circuit does not let through.
+
+- Bulk leaves some of the calls to urgent.
+- While the circuit is open nothing is called; messages stay in their queues, and with full queues nothing more is
+  fetched: their partitions stand still.
+- A probe is one message, urgent if there is one.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from pipeline.batching import BatchPolicy, Item, LaneQueue
+from pipeline.circuit import Circuit, CircuitPolicy, CircuitState, was_served
+from pipeline.errors import Unavailable
+from pipeline.notifications import Lane
+from pipeline.ports import SendResult
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallPolicy:
+    """``calls`` at once; bulk leaves ``for_urgent`` of them free."""
+
+    calls: int
+    for_urgent: int
+
+
+@dataclass(slots=True, eq=False)
+class Call(Generic[T]):
+    """A batch on its way to the provider. Ends in `Dispatch.release`, however it comes."""
+
+    lane: Lane
+    items: list[Item[T]]
+    probe: bool
+    answered: bool = field(default=False)
+
+
+class Dispatch(Generic[T]):
+    """The queues of one channel and the circuit of its provider; ``now`` is in seconds of one clock."""
+
+    def __init__(self, batches: BatchPolicy, calls: CallPolicy, circuit: CircuitPolicy) -> None:
+        self._calls = calls
+        self._circuit = Circuit(circuit)
+        # Urgent first: the order in which calls are given out.
+        self._queues: dict[Lane, LaneQueue[T]] = {Lane.URGENT: LaneQueue(batches), Lane.BULK: LaneQueue(batches)}
+
+    @property
+    def circuit(self) -> CircuitState:
+        return self._circuit.state
+
+    def push(self, lane: Lane, item: Item[T]) -> None:
+        self._queues[lane].push(item)
+
+    def clear(self) -> None:
+        """Forget what waits; calls under way are released as ever."""
+        for queue in self._queues.values():
+            queue.clear()
+
+    def next(self, now: float) -> Call[T] | float | None:
+        """A call to make now, or the seconds until there may be one; None while only something new can bring one."""
+        if not any(map(len, self._queues.values())):
+            return None
+        wait_s = self._circuit.opens_in(now)
+        if wait_s != 0:
+            return wait_s
+        soonest: float | None = None
+        for lane, queue in self._queues.items():
+            if not self._has_room(lane):
+                continue
+            while (due_in := queue.due_in(now)) == 0:
+                if items := queue.take(None if self.circuit is CircuitState.CLOSED else 1):
+                    return Call(lane, items, self._circuit.begin())
+            if due_in is not None:
+                soonest = due_in if soonest is None else min(soonest, due_in)
+        return soonest
+
+    def _has_room(self, lane: Lane) -> bool:
+        under_way = sum(queue.calls for queue in self._queues.values())
+        return under_way < self._calls.calls - (self._calls.for_urgent if lane is Lane.BULK else 0)
+
+    def answer(self, call: Call[T], results: Sequence[SendResult], now: float) -> None:
+        """What the provider said to the call, so that the circuit learns of it."""
+        call.answered = True
+        asked_s = max((one.retry_after_s or 0.0 for one in results if isinstance(one, Unavailable)), default=0.0)
+        self._circuit.end(was_served(results), now, probe=call.probe, asked_s=asked_s)
+
+    def costs_nothing(self, result: SendResult) -> bool:
+        """Whether the message was certainly not told by a provider that is known to be down: it goes back in line."""
+        return isinstance(result, Unavailable) and self.circuit is not CircuitState.CLOSED
+
+    def release(self, call: Call[T], now: float, again: Iterable[Item[T]] = ()) -> None:
+        """The call is over, and its keys are free; ``again`` of its messages are to be sent anew."""
+        if call.probe and not call.answered:
+            self._circuit.abandon(now)
+        self._queues[call.lane].release(call.items, list(again))

@@ -1,0 +1,131 @@
+"""Which call is next: urgent first, and while the provider is down none but probes."""
+
+from pipeline.batching import BatchPolicy, Item
+from pipeline.circuit import CircuitPolicy, CircuitState
+from pipeline.dispatch import Call, CallPolicy, Dispatch
+from pipeline.errors import TransientError, Unavailable, Unconfirmed
+from pipeline.notifications import Lane
+from pipeline.ports import Accepted, SendResult
+
+DOWN = Unavailable("no connection")
+
+
+def dispatch(*, calls: int = 4, for_urgent: int = 1, failures: int = 1) -> Dispatch[str]:
+    return Dispatch(
+        BatchPolicy(messages=3, size_bytes=1_000, linger_s=0.5),
+        CallPolicy(calls=calls, for_urgent=for_urgent),
+        CircuitPolicy(failures=failures, wait_s=1.0, longest_wait_s=8.0),
+    )
+
+
+def push(to: Dispatch[str], *values: str, lane: Lane = Lane.BULK, at: float = 0.0) -> None:
+    for value in values:
+        to.push(lane, Item(value, 10, at, value))
+
+
+def take(from_: Dispatch[str], now: float = 0.0) -> Call[str]:
+    call = from_.next(now)
+    assert isinstance(call, Call)
+    return call
+
+
+def values(call: Call[str]) -> list[str]:
+    return [item.value for item in call.items]
+
+
+def answered(by: Dispatch[str], call: Call[str], result: SendResult, now: float = 0.0) -> None:
+    by.answer(call, [result] * len(call.items), now)
+    again = [item for item in call.items if by.costs_nothing(result)]
+    by.release(call, now, again)
+
+
+def test_urgent_goes_first_and_finds_room_that_bulk_must_leave() -> None:
+    queue = dispatch(calls=2, for_urgent=1)
+    push(queue, "b1", "b2", "b3", "b4", "b5", "b6")
+    assert values(take(queue)) == ["b1", "b2", "b3"]
+    assert queue.next(0.0) is None
+    push(queue, "u1", lane=Lane.URGENT)
+    assert values(take(queue)) == ["u1"]
+
+
+def test_nothing_to_do_is_nothing_to_wait_for() -> None:
+    assert dispatch().next(0.0) is None
+
+
+def test_a_batch_that_is_not_full_waits_beside_another_call() -> None:
+    queue = dispatch()
+    push(queue, "a")
+    take(queue)
+    push(queue, "b", at=1.0)
+    assert queue.next(1.25) == 0.25
+    assert values(take(queue, 1.5)) == ["b"]
+
+
+def test_what_a_dead_provider_was_not_told_goes_back_to_the_front_in_order() -> None:
+    queue = dispatch(failures=1)
+    push(queue, "a", "b", "c", "d")
+    call = take(queue)
+    answered(queue, call, DOWN)
+    assert queue.circuit is CircuitState.OPEN
+    assert queue.next(0.25) == 0.75
+    probe = take(queue, 1.0)
+    assert (values(probe), probe.probe) == (["a"], True)
+    assert queue.next(1.0) is None, "one probe at a time"
+    answered(queue, probe, Accepted("r"), 1.0)
+    assert values(take(queue, 1.0)) == ["b", "c", "d"]
+
+
+def test_while_the_circuit_is_closed_a_failure_costs_its_attempt() -> None:
+    queue = dispatch(failures=2)
+    push(queue, "a")
+    call = take(queue)
+    queue.answer(call, [DOWN], 0.0)
+    assert not queue.costs_nothing(DOWN)
+
+
+def test_only_what_was_certainly_not_told_costs_nothing() -> None:
+    queue = dispatch(failures=1)
+    push(queue, "a")
+    queue.answer(take(queue), [DOWN], 0.0)
+    assert queue.costs_nothing(DOWN)
+    assert not any(map(queue.costs_nothing, [Unconfirmed("silence"), TransientError("busy"), Accepted("r")]))
+
+
+def test_a_probe_is_urgent_if_anything_is() -> None:
+    queue = dispatch(failures=1)
+    push(queue, "b")
+    answered(queue, take(queue), DOWN)
+    push(queue, "u1", "u2", lane=Lane.URGENT)
+    assert values(take(queue, 1.0)) == ["u1"]
+
+
+def test_a_probe_that_was_not_made_is_made_later() -> None:
+    """What was stale, or whose partition was taken away, tells nothing of the provider."""
+    queue = dispatch(failures=1)
+    push(queue, "a")
+    answered(queue, take(queue), DOWN)
+    queue.release(take(queue, 1.0), 1.0)
+    push(queue, "b")
+    assert queue.circuit is CircuitState.OPEN
+    assert queue.next(1.5) == 0.5
+    assert take(queue, 2.0).probe
+
+
+def test_what_goes_back_stands_before_what_waited_behind_it() -> None:
+    queue = dispatch(failures=1)
+    queue.push(Lane.BULK, Item("anna", 10, 0.0, "first"))
+    call = take(queue)
+    queue.push(Lane.BULK, Item("anna", 10, 0.0, "second"))
+    assert queue.next(1.0) is None
+    answered(queue, call, DOWN, 1.0)
+    probe = take(queue, 2.0)
+    answered(queue, probe, Accepted("r"), 2.0)
+    assert (values(probe), values(take(queue, 2.0))) == (["first"], ["second"])
+
+
+def test_partitions_that_are_taken_away_leave_the_circuit_as_it_is() -> None:
+    queue = dispatch(failures=1)
+    push(queue, "a")
+    answered(queue, take(queue), DOWN)
+    queue.clear()
+    assert (queue.circuit, queue.next(5.0)) == (CircuitState.OPEN, None)
