@@ -223,6 +223,7 @@ def build_sink(settings: Settings, metrics: Metrics) -> ConsumerApp:
 def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
     from agents import delay
     from streaming.delay import DelayService
+    from streaming.watchdog import Patience
 
     app = ServiceApp(worker_policy(settings), metrics)
     app.to_open.append(
@@ -233,6 +234,7 @@ def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
             tiers={topics.retry(tier_s): topics.tier_name(tier_s) for tier_s in settings.retry_tiers_s},
             out=app.records_out,
             read=delay.reader(now_ms),
+            patience=Patience(settings.stuck_timeout_s),
             metrics=metrics,
             clock_ms=now_ms,
         )

@@ -69,6 +69,10 @@ class Metrics:
             "commit_age_seconds", "Since the last commit that moved, with lag", "topic", "partition"
         )
         self._rebalances = count("rebalances_total", "Times that partitions were assigned anew")
+        self._takeover = gauge(
+            "takeover_seconds", "From the last assignment until records came"
+        )
+        self._start = gauge("start_seconds", "From the start of the process until records came for the first time")
         self._stuck = gauge("stuck_seconds", "How long the watchdog has seen work and no progress")
 
         # Enrich.
@@ -129,8 +133,13 @@ class Metrics:
         for gauge in (self._lag, self._oldest, self._commit_age):
             gauge.forget((topic, str(partition)))
 
-    def rebalanced(self) -> None:
+    def rebalanced(self, takeover_s: float) -> None:
+        """Partitions were assigned ``takeover_s`` ago, and records come from now on."""
         self._rebalances[()].inc()
+        self._takeover[()].set(takeover_s)
+
+    def started(self, seconds: float) -> None:
+        self._start[()].set(seconds)
 
     def stuck(self, seconds: float) -> None:
         self._stuck[()].set(seconds)

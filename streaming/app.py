@@ -1,12 +1,14 @@
 """What is a Faust app of ours? Faust's worker, groups, tables and recovery, with our way in and our way out."""
 
 import gc
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol, cast
 
 import faust
+import psutil
 import structlog
 from faust.app.base import BootStrategy
 
@@ -137,6 +139,7 @@ class ConsumerApp(RoleApp):
         self.lease = Lease(policy.session_timeout_s)
         self.engine = Engine(drain_timeout_s=policy.drain_timeout_s, is_member=self.lease.is_held, end=end)
         self.patience = Patience(policy.stuck_timeout_s)
+        self._has_started = False
         super().__init__(
             policy,
             metrics,
@@ -191,14 +194,23 @@ class ConsumerApp(RoleApp):
         assigned = self.fetch_consumer.prepared()
         if assigned is None:
             return
-        self.metrics.rebalanced()
+        takeover_s = time.monotonic() - self.fetch_consumer.assigned_at
+        self.metrics.rebalanced(takeover_s)
+        if not self._has_started:
+            self._has_started = True
+            self.metrics.started(time.time() - psutil.Process().create_time())
         for table in self.tables.values():
             if missing := {tp.partition for tp in assigned} - cast(ChangelogTable, table).partitions_here():
                 # The assignor leaves out a changelog that it has not heard of yet; a new join brings it.
                 self.end(f"partitions {sorted(missing)} came without their table {table.name}")
         self.engine.assigned(assigned)
         self.fetch_consumer.open(assigned)
-        log.info("partitions taken over", partitions=len(assigned), generation=self.consumer_generation_id)
+        log.info(
+            "partitions taken over",
+            partitions=len(assigned),
+            generation=self.consumer_generation_id,
+            takeover_s=round(takeover_s, 2),
+        )
 
     def _new_transport(self) -> FetchTransport:
         return FetchTransport(self.conf.broker_consumer, self)

@@ -71,6 +71,7 @@ class FetchConsumer(driver.Consumer):
         self._open: frozenset[TP] | None = None
         self._prepared: frozenset[TP] | None = None
         self._assignments = 0
+        self.assigned_at = time.monotonic()
         self._revoked = False
         self._committed: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
@@ -134,6 +135,7 @@ class FetchConsumer(driver.Consumer):
         # A recovery of the assignment before may have prepared and opened it since the revoke.
         self._close()
         self.app.engine.reset()
+        self.assigned_at = time.monotonic()
         self._revoked = False
         if not self.app.should_stop:
             await super().on_partitions_assigned(assigned, generation_id)

@@ -11,12 +11,12 @@ from typing import Any, NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import CommitFailedError, IllegalStateError
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from mode import Service
 
 from observability.metrics import Metrics
 from streaming.producer import Record, RecordSink
-from streaming.watchdog import end_process
+from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +44,7 @@ class DelayService(Service):
         tiers: Mapping[str, str],
         out: RecordSink,
         read: Callable[[Any], Due],
+        patience: Patience,
         metrics: Metrics,
         clock_ms: Callable[[], int],
         end: Callable[[str], NoReturn] = end_process,
@@ -51,12 +52,14 @@ class DelayService(Service):
         super().__init__()
         self._out = out
         self._read = read
+        self._patience = patience
         self._metrics = metrics
         self._end = end
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
         self._show_at_ms = 0
+        self._ends: dict[TopicPartition, int] = {}
         self._in_turn = asyncio.Lock()
         self._tiers = tiers
         self._settings = {
@@ -89,6 +92,7 @@ class DelayService(Service):
             self._end(f"{type(error).__name__}: {error}")
 
     async def _serve_until_stopped(self) -> None:
+        self.add_future(self._ask_ends())
         while not self.should_stop:
             now_ms = self._clock_ms()
             self._show(now_ms)
@@ -103,14 +107,35 @@ class DelayService(Service):
             return
         self._show_at_ms = now_ms + SHOW_EVERY_MS
         waiting, overdue_ms = dict.fromkeys(self._tiers, 0), dict.fromkeys(self._tiers, 0)
-        for tp in self._consumer.assignment():
-            committed, end = self._position.get(tp), self._consumer.highwater(tp)
-            if end is not None and committed is not None:
-                waiting[tp.topic] += end - committed
+        assigned = self._consumer.assignment()
+        self._patience.forget_all_but(assigned)
+        # Somebody else may have been there before a partition comes back.
+        self._position = {tp: offset for tp, offset in self._position.items() if tp in assigned}
+        for tp in assigned:
+            # The broker's word counts too: a consumer that has died does not know that there is more to read.
+            end = max(self._consumer.highwater(tp) or 0, self._ends.get(tp, 0))
+            left = end - self._position.get(tp, end)
+            waiting[tp.topic] += left
+            due = self._paused_until.get(tp, 0) <= now_ms
+            self._patience.look(tp, self._position.get(tp), has_work=left > 0 and due)
             if tp in self._paused_until:
                 overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - self._paused_until[tp])
+        if self._patience.is_over():
+            self._end("what is due is not returned")
         for topic, records in waiting.items():
             self._metrics.waiting(self._tiers[topic], records=records, overdue_s=overdue_ms[topic] / 1000)
+
+    async def _ask_ends(self) -> None:
+        while not self.should_stop:
+            assigned = self._consumer.assignment()
+            try:
+                async with asyncio.timeout(ASK_TIMEOUT_S):
+                    self._ends = dict(await self._consumer.end_offsets(assigned))
+                    for tp in assigned - self._position.keys():
+                        self._position.setdefault(tp, await self._consumer.position(tp))
+            except (KafkaError, TimeoutError) as error:
+                log.info("the broker does not tell where partitions end", reason=repr(error))
+            await self.sleep(ASK_EVERY_S)
 
     def _poll_ms(self, now_ms: int) -> int:
         soonest = min(self._paused_until.values(), default=now_ms + POLL_MS)

@@ -59,6 +59,8 @@ AT = {"topic": TOPIC, "partition": "3"}
         ("herald_dead_letters_total", {"reason": "retries-exhausted"}, 1),
         ("herald_sink_rows_total", {"store": "postgres", "result": "new"}, 3),
         ("herald_sink_rows_total", {"store": "postgres", "result": "known"}, 1),
+        ("herald_takeover_seconds", {}, 1.5),
+        ("herald_start_seconds", {}, 3.5),
         ("herald_circuit_state", {"channel": "sms", "provider": "http-sms"}, 2),
         ("herald_circuit_opened_total", {"channel": "sms", "provider": "http-sms"}, 1),
         ("herald_dead_letter_limit_reached", {}, 1),
