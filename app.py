@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from functools import partial
 from importlib.metadata import version
 
 from aiohttp import web
@@ -145,7 +146,9 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
 
 def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     from agents import send
+    from agents.aftermath import Aftermath
     from agents.sending import Sending
+    from streaming.tail import read_tail
     from tables.claims import Claims
 
     channel = settings.role.channel
@@ -167,11 +170,13 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
             longest_wait_s=settings.circuit_longest_wait_s,
         ),
     )
-    claims = Claims(app, app.records_out, committed=lambda tp: app.fetch_consumer.committed(tp))
+    claims = Claims(app, app.records_out, committed=lambda tp: app.fetch_consumer.committed(tp), clock_ms=now_ms)
+    aftermath = Aftermath(app.engine, tiers_s=settings.retry_tiers_s, read_tail=partial(read_tail, settings.kafka))
     sender = send.Sender(
         engine=app.engine,
         out=app.records_out,
         claims=claims,
+        aftermath=aftermath,
         provider=provider,
         policy=SendPolicy(
             provider=provider.name,
@@ -193,7 +198,7 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         chance=random.random,
     )
     app.to_open.append(sender)
-    send.define(app, sender, claims, channel, window=settings.window_messages)
+    send.define(app, sender, claims, aftermath, channel, window=settings.window_messages)
     return app
 
 

@@ -19,6 +19,7 @@ from faust.types import StreamT
 from faust.types.tuples import TP
 
 import topics
+from agents.aftermath import Aftermath
 from agents.guard import DeadLetterGuard
 from agents.recent import Recent
 from agents.sending import Sending, Unsendable, attempt_of, read, records_of
@@ -46,6 +47,7 @@ RENEW_EVERY_S = 1.0
 # About what enrich makes of a full window for one lane partition: a crash may make it do so again.
 LOOK_BACK = 5_000
 
+Batch = list[Item[Sending]]
 Judged = list[tuple[Sending, Verdict]]
 
 
@@ -58,6 +60,7 @@ class Sender:
         engine: Engine,
         out: RecordSink,
         claims: Claims,
+        aftermath: Aftermath,
         provider: Provider,
         policy: SendPolicy,
         dispatch: Dispatch[Sending],
@@ -71,6 +74,7 @@ class Sender:
         self._engine = engine
         self._out = out
         self._claims = claims
+        self._aftermath = aftermath
         self._provider = provider
         self._policy = policy
         self._dispatch = dispatch
@@ -161,17 +165,19 @@ class Sender:
                     return
                 self._metrics.in_flight(self._provider.channel, self._engine.in_flight.records())
                 claimed = await self._claims.claim(_offsets(items))
+                known, unknown = await self._parted(items)
                 # A worker that was frozen since may not be the one to send these any more.
                 await self._engine.membership()
-                if not (items := _live(items)):
+                if not (unknown := _live(unknown)) and not known:
                     return
-                judged, again = await self._tell(call, items)
+                judged, again = await self._tell(call, unknown)
                 # The keys and the call are free as soon as the provider has answered, not when Kafka has.
                 held.pop_all()
                 self._release(call, again)
                 await self._out.send_all(self._records(judged))
                 await self._claims.finish(claimed, _offsets(again))
-                for fetch, count in Counter(one.fetch for one, _ in judged).items():
+                ended = [*(item.value for item in known), *(one for one, _ in judged)]
+                for fetch, count in Counter(one.fetch for one in ended).items():
                     self._engine.in_flight.finish(fetch, count)
                 self._guard.note(len(judged), sum(verdict.dead_letter is not None for _, verdict in judged))
 
@@ -180,14 +186,25 @@ class Sender:
         self._tell_of_circuit()
         self._wake.set()
 
-    async def _tell(self, call: Call[Sending], items: Sequence[Item[Sending]]) -> tuple[Judged, list[Item[Sending]]]:
+    async def _parted(self, items: Batch) -> tuple[Batch, Batch]:
+        """Those whose fate is known though their claim was left behind, and those that are to be sent."""
+        known: Batch = []
+        unknown: Batch = []
+        for item in items:
+            in_doubt = self._claims.is_in_doubt(item.value.fetch.tp, item.value.record.offset)
+            (known if in_doubt and await self._aftermath.is_known(item.value) else unknown).append(item)
+        if known:
+            self._metrics.duplicates("send", len(known))
+        return known, unknown
+
+    async def _tell(self, call: Call[Sending], items: Batch) -> tuple[Judged, Batch]:
         """A verdict for each, in any order, but for those that cost nothing and go back in line.
 
         What must not be sent any more is not.
         """
         now_ms = self._clock_ms()
         judged: Judged = []
-        to_send: list[Item[Sending]] = []
+        to_send: Batch = []
         doubted: list[Sending] = []
         for item in items:
             one = item.value
@@ -201,7 +218,7 @@ class Sender:
             else:
                 judged.append((one, Verdict(outcome=outcome)))
         self._doubt(doubted, now_ms)
-        again: list[Item[Sending]] = []
+        again: Batch = []
         if to_send:
             results = await self._call(call, [item.value for item in to_send])
             now_ms = self._clock_ms()
@@ -277,7 +294,7 @@ class Sender:
         return [record for one, verdict in verdicts for record in records_of(one, verdict, self._provider.name)]
 
 
-def _live(items: Sequence[Item[Sending]]) -> list[Item[Sending]]:
+def _live(items: Batch) -> Batch:
     """Without what came before its partition was taken away: that is somebody else's now."""
     return [item for item in items if item.value.fetch.live]
 
@@ -289,10 +306,16 @@ def _offsets(items: Iterable[Item[Sending]]) -> dict[TP, list[int]]:
     return offsets
 
 
-def define(app: ConsumerApp, sender: Sender, claims: Claims, channel: Channel, *, window: int) -> None:
+def define(
+    app: ConsumerApp, sender: Sender, claims: Claims, aftermath: Aftermath, channel: Channel, *, window: int
+) -> None:
     """An agent for each lane, each with a window of its own: a flood of bulk leaves urgent's empty."""
 
-    app.engine.on_assigned(claims.load)
+    def taken_over(assigned: frozenset[TP]) -> None:
+        claims.load(assigned)
+        aftermath.begin(claims.doubt_since_ms())
+
+    app.engine.on_assigned(taken_over)
     app.engine.on_revoked(sender.forget)
 
     def agent(lane: Lane) -> None:

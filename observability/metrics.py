@@ -69,9 +69,7 @@ class Metrics:
             "commit_age_seconds", "Since the last commit that moved, with lag", "topic", "partition"
         )
         self._rebalances = count("rebalances_total", "Times that partitions were assigned anew")
-        self._takeover = gauge(
-            "takeover_seconds", "From the last assignment until records came"
-        )
+        self._takeover = gauge("takeover_seconds", "From the last assignment until records came")
         self._start = gauge("start_seconds", "From the start of the process until records came for the first time")
         self._stuck = gauge("stuck_seconds", "How long the watchdog has seen work and no progress")
 

@@ -7,7 +7,9 @@ below what is committed are never read again, so they leave the row.
 Each owner of a partition writes a row of its own, and whoever takes over reads those of all before: one that was
 frozen, and does not know yet that it is no longer the owner, can add to them and take nothing away.
 
-    row = {"claimed": [[first, last], ...], "done": [[first, last], ...]}     offsets, both ends included
+    row = {"claimed": [[first, last], ...], "done": [[first, last], ...], "since_ms": 0}
+
+Ranges hold offsets, both ends included; ``since_ms`` is when the oldest of what is claimed was claimed.
 """
 
 from collections.abc import Iterable
@@ -20,6 +22,7 @@ Ranges = list[tuple[int, int]]
 class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
     claimed: Ranges = []
     done: Ranges = []
+    since_ms: int = 0
 
 
 _encode = msgspec.json.Encoder().encode
@@ -49,20 +52,21 @@ class PartitionClaims:
         self.done_before = {offset for row in recovered for offset in to_offsets(row.done)}
         # What one of them had claimed, another may have finished since.
         self.in_doubt = {offset for row in recovered for offset in to_offsets(row.claimed)} - self.done_before
+        self.doubt_since_ms = min((row.since_ms for row in recovered if row.claimed), default=0)
         # Anew: what one life after the other claimed again stands in the row as often.
         self._left_behind = to_ranges(self.in_doubt)
-        self._claimed: list[Ranges] = []
+        self._claimed: list[tuple[Ranges, int]] = []
         self._done = [to_ranges(self.done_before)]
 
-    def claim(self, offsets: Iterable[int]) -> Ranges:
+    def claim(self, offsets: Iterable[int], now_ms: int) -> Ranges:
         """Take these offsets into a call; give what is returned to `finish`."""
         ranges = to_ranges(offsets)
-        self._claimed.append(ranges)
+        self._claimed.append((ranges, now_ms))
         return ranges
 
     def finish(self, ranges: Ranges, again: Iterable[int] = ()) -> None:
         """What was claimed is done, but for the offsets of ``again``: certainly not told, to be claimed anew."""
-        self._claimed = [one for one in self._claimed if one is not ranges]
+        self._claimed = [one for one in self._claimed if one[0] is not ranges]
         if left := set(again):
             ranges = to_ranges(to_offsets(ranges) - left)
         self._done.append(ranges)
@@ -71,11 +75,14 @@ class PartitionClaims:
         """What is to be written now, without what lies below the committed offset."""
         self._left_behind = _from(self._left_behind, committed)
         self._done = [kept for one in self._done if (kept := _from(one, committed))]
-        claimed = [self._left_behind, *self._claimed]
+        claimed = [*self._claimed]
+        if self._left_behind:
+            claimed.append((self._left_behind, self.doubt_since_ms))
         return _encode(
             ClaimRow(
-                claimed=sorted(span for one in claimed for span in one),
+                claimed=sorted(span for ranges, _ in claimed for span in ranges),
                 done=sorted(span for one in self._done for span in one),
+                since_ms=min((at_ms for _, at_ms in claimed), default=0),
             )
         )
 

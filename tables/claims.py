@@ -23,9 +23,17 @@ Claimed = list[tuple[PartitionClaims, TP, Ranges]]
 class Claims:
     """For one send role. ``committed`` gives the committed offset of a lane partition."""
 
-    def __init__(self, app: faust.App, producer: RecordSink, *, committed: Callable[[TP], int | None]) -> None:
+    def __init__(
+        self,
+        app: faust.App,
+        producer: RecordSink,
+        *,
+        committed: Callable[[TP], int | None],
+        clock_ms: Callable[[], int],
+    ) -> None:
         self._producer = producer
         self._committed = committed
+        self._clock_ms = clock_ms
         self._partitions: dict[TP, PartitionClaims] = {}
         self._owner = ""
         self._inherited: dict[TP, list[bytes]] = {}
@@ -41,6 +49,10 @@ class Claims:
         self._inherited = {tp: [key for key, _ in some] for tp, some in rows.items()}
         self._partitions = {tp: PartitionClaims(row for _, row in some) for tp, some in rows.items()}
 
+    def doubt_since_ms(self) -> int | None:
+        """When the oldest claim that is in doubt was made; None if nothing is."""
+        return min((one.doubt_since_ms for one in self._partitions.values() if one.in_doubt), default=None)
+
     def is_done(self, tp: TP, offset: int) -> bool:
         """Whether the record's effects were durable before this worker had the partition."""
         return offset in self._partitions[tp].done_before
@@ -53,7 +65,8 @@ class Claims:
         """Returns when a crash can no longer hide that these are being sent. Raises ProduceFailed, Drained."""
         if not self._partitions.keys() >= offsets.keys():
             raise Drained("a partition was taken away before its records could be claimed")
-        claimed = [(self._partitions[tp], tp, self._partitions[tp].claim(some)) for tp, some in offsets.items()]
+        now_ms = self._clock_ms()
+        claimed = [(self._partitions[tp], tp, self._partitions[tp].claim(some, now_ms)) for tp, some in offsets.items()]
         await self._write(offsets)
         return claimed
 

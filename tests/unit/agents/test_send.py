@@ -1,7 +1,7 @@
 """Sending: claimed before told, accounted before finished, and no record stops another."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import timedelta
 
 import msgspec
@@ -9,6 +9,7 @@ import pytest
 from faust.types.tuples import TP
 
 import topics
+from agents.aftermath import Aftermath
 from agents.guard import DeadLetterGuard
 from agents.send import Sender
 from observability.metrics import Metrics
@@ -25,6 +26,7 @@ from pipeline.retry import RetryPolicy
 from pipeline.trail import Trail
 from streaming.engine import Engine
 from streaming.inflight import Fetch
+from streaming.producer import Record
 from streaming.watchdog import Patience
 from tables.claims import Claims
 from tests.fakes import (
@@ -60,6 +62,7 @@ class Role:
         self.provider = FakeProvider(journal)
         self.table = Table(CLAIMS)
         self.committed: dict[TP, int] = {}
+        self.tail: list[Record] = []
         self.send_again = False
         self.key_lifetime_s = 0.0
         self.calls = CallPolicy(calls=4, for_urgent=2)
@@ -72,13 +75,15 @@ class Role:
     async def start(self) -> None:
         self.engine.in_flight.share_window([BULK], 1_000)
         self.engine.in_flight.share_window([URGENT], 1_000)
-        self.claims = Claims(app(), self.out, committed=self.committed.get)
+        self.claims = Claims(app(), self.out, committed=self.committed.get, clock_ms=self.clock)
         self.claims.table = self.table  # type: ignore[assignment]
-        self.claims.load([TP(topic, partition) for topic in (BULK, URGENT) for partition in range(4)])
+        self.aftermath = Aftermath(self.engine, tiers_s=RETRY.tiers_s, read_tail=self.read_tail)
+        self.take_over()
         self.sender = Sender(
             engine=self.engine,
             out=self.out,
             claims=self.claims,
+            aftermath=self.aftermath,
             provider=self.provider,
             policy=SendPolicy(
                 retry=RETRY, provider="fake", send_again=self.send_again, key_lifetime_s=self.key_lifetime_s
@@ -93,11 +98,22 @@ class Role:
         )
         await self.sender.start()
 
+    def take_over(self) -> None:
+        self.claims.load([TP(topic, partition) for topic in (BULK, URGENT) for partition in range(4)])
+        self.aftermath.begin(self.claims.doubt_since_ms())
+
+    async def read_tail(self, names: Sequence[str], since_ms: int, on_record: Callable[[object], None]) -> None:
+        assert since_ms <= self.clock()
+        await asyncio.sleep(0)
+        for one in self.tail:
+            if one.topic in names:
+                on_record(Produced(one))
+
     async def restart(self) -> None:
         """The same worker gets its partitions back, having drained or not."""
         self.engine.reset()
         self.sender.forget()
-        self.claims.load([TP(topic, partition) for topic in (BULK, URGENT) for partition in range(4)])
+        self.take_over()
         self.engine.assigned(frozenset())
 
     async def offer(self, *records: Consumed, lane: Lane = Lane.BULK) -> Fetch:
@@ -134,6 +150,37 @@ def record(
     told = notification(id or f"n-{offset}", **({"recipient": f"r-{offset}"} | fields))
     headers = trails.write(trail) if trail else []
     return Consumed(topic, 0, offset, told.recipient.encode(), msgspec.json.encode(told), headers)  # type: ignore[arg-type]
+
+
+class Produced:
+    """A record as librdkafka shows it."""
+
+    def __init__(self, record: Record) -> None:
+        self._record = record
+
+    def topic(self) -> str:
+        return self._record.topic
+
+    def key(self) -> bytes | None:
+        return self._record.key
+
+    def value(self) -> bytes | None:
+        return self._record.value
+
+    def headers(self) -> object:
+        return self._record.headers
+
+
+async def after_a_crash(role: Role, **settings: object) -> Role:
+    """A worker with the tables and the topics that the first one leaves behind."""
+    second = Role(role.metrics, role.clock, another_engine(role), [])
+    for partition, rows in role.table.stored.items():
+        second.table.stored[partition] = dict(rows)
+    second.tail = list(role.out.records)
+    for name, value in settings.items():
+        setattr(second, name, value)
+    await second.start()
+    return second
 
 
 def another_engine(role: Role) -> Engine:
@@ -546,12 +593,58 @@ async def test_a_key_that_the_provider_still_honours_is_sent_again_after_a_crash
     young, old = record(0), record(1, created_at=T0 - timedelta(seconds=61))
     await role.offer(young, old)
     await until(lambda: bool(role.provider.calls))
-    second = Role(role.metrics, role.clock, another_engine(role), [])
-    for partition, rows in role.table.stored.items():
-        second.table.stored[partition] = dict(rows)
-    second.key_lifetime_s = 60.0
-    await second.start()
+    second = await after_a_crash(role, key_lifetime_s=60.0)
     await second.sent(young, old)
     assert second.provider.told == ["n-0"]
     assert second.statuses() == {"n-0": "sent", "n-1": "unconfirmed"}
+    await second.sender.stop()
+
+
+async def die_with_the_claim_unfinished(role: Role, *records: Consumed) -> None:
+    """What the answer led to is durable; the row that says so is not."""
+
+    async def never(*_: object) -> None:
+        await asyncio.Event().wait()
+
+    role.claims.finish = never  # type: ignore[assignment,method-assign]
+    produced = len(role.out.records)
+    await role.offer(*records)
+    await until(lambda: any("claims" not in one.topic for one in role.out.records[produced:]))
+
+
+@pytest.mark.parametrize("send_again", [True, False])
+async def test_what_has_ended_is_neither_told_again_nor_ended_again(role: Role, send_again: bool) -> None:
+    await die_with_the_claim_unfinished(role, record(0))
+    second = await after_a_crash(role, send_again=send_again)
+    assert second.claims.is_in_doubt(HERE, 0)
+    await second.sent(record(0))
+    assert (second.provider.told, second.statuses()) == ([], {})
+    assert second.engine.in_flight.watermarks() == {HERE: 1}
+    await second.sender.stop()
+
+
+@pytest.mark.parametrize("send_again", [True, False])
+async def test_what_waits_already_is_not_tried_before_it_is_due(role: Role, send_again: bool) -> None:
+    role.provider.answer = lambda some: [TransientError("busy")] * len(some)
+    await die_with_the_claim_unfinished(role, record(0))
+    second = await after_a_crash(role, send_again=send_again)
+    await second.sent(record(0))
+    assert (second.provider.told, second.statuses()) == ([], {})
+    waited = Trail(attempts=1, due_ms=T0_MS + 30_000)
+    await second.sent(record(1, "n-0", trail=waited))
+    assert second.provider.told == ["n-0"]
+    await second.sender.stop()
+
+
+async def test_a_wait_of_before_says_nothing_of_the_attempt_that_followed_it(role: Role) -> None:
+    """It was due, came back, was claimed, and the worker died in the call."""
+    due = Trail(attempts=1, due_ms=T0_MS)
+    role.provider.open.clear()
+    await role.offer(record(5, "n-0", trail=due))
+    await until(lambda: bool(role.provider.calls))
+    waited = Record("herald.retry.30s.v1", b"k", record(0, "n-0").value, trails.write(due))
+    role.out.records.append(waited)
+    second = await after_a_crash(role, send_again=True)
+    await second.sent(record(5, "n-0", trail=due))
+    assert second.provider.told == ["n-0"]
     await second.sender.stop()

@@ -25,25 +25,25 @@ def test_neighbours_become_one_range() -> None:
 
 def test_what_a_crash_leaves_behind() -> None:
     claims = PartitionClaims()
-    claims.claim([1, 2])
-    claims.finish(claims.claim([3, 4]))
+    claims.claim([1, 2], 0)
+    claims.finish(claims.claim([3, 4], 0))
     after = PartitionClaims([claims.row(1)])
     assert (after.in_doubt, after.done_before) == ({1, 2}, {3, 4})
 
 
 def test_below_the_committed_offset_nothing_stays() -> None:
     claims = PartitionClaims()
-    claims.finish(claims.claim(range(10)))
+    claims.finish(claims.claim(range(10), 0))
     assert PartitionClaims([claims.row(7)]).done_before == {7, 8, 9}
-    assert claims.row(10) == b'{"claimed":[],"done":[]}'
+    assert claims.row(10) == b'{"claimed":[],"done":[],"since_ms":0}'
 
 
 def test_a_second_crash_keeps_the_first_ones_doubt() -> None:
     """Whoever took over wrote other rows, and died before it came to the record."""
     first = PartitionClaims()
-    first.claim([5])
+    first.claim([5], 0)
     second = PartitionClaims([first.row(5)])
-    second.finish(second.claim([6]))
+    second.finish(second.claim([6], 0))
     third = PartitionClaims([second.row(5)])
     assert (third.in_doubt, third.done_before) == ({5}, {6})
 
@@ -53,7 +53,7 @@ def test_a_worker_that_always_dies_at_the_same_record_does_not_make_the_row_grow
     sizes = set()
     for _ in range(5):
         claims = PartitionClaims(rows)
-        claims.claim([2, 4])
+        claims.claim([2, 4], 0)
         rows = [claims.row(0)]
         sizes.add(len(rows[0]))
     assert len(sizes) <= 2, "the first life's, and those of all that follow"
@@ -65,7 +65,7 @@ def test_a_new_partition_knows_nothing() -> None:
 
 def test_what_was_certainly_not_told_is_given_up_and_not_done() -> None:
     claims = PartitionClaims()
-    claims.finish(claims.claim([1, 2, 3, 4]), again=[2, 3])
+    claims.finish(claims.claim([1, 2, 3, 4], 0), again=[2, 3])
     after = PartitionClaims([claims.row(0)])
     assert (after.in_doubt, after.done_before) == (set(), {1, 4})
 
@@ -73,11 +73,11 @@ def test_what_was_certainly_not_told_is_given_up_and_not_done() -> None:
 def test_an_owner_of_before_that_writes_late_hides_nothing() -> None:
     """It was frozen in the middle of a call, and everything has been finished by somebody else since."""
     frozen = PartitionClaims()
-    frozen.claim([1, 2])
+    frozen.claim([1, 2], 0)
     late = frozen.row(0)
     owner = PartitionClaims([late])
-    owner.finish(owner.claim([1]))
-    owner.claim([3])
+    owner.finish(owner.claim([1], 0))
+    owner.claim([3], 0)
     for rows in ([late, owner.row(0)], [owner.row(0), late]):
         after = PartitionClaims(rows)
         assert (after.in_doubt, after.done_before) == ({2, 3}, {1})
@@ -114,7 +114,7 @@ class Claims(RuleBasedStateMachine):
         for offset in mine:
             assert offset not in self.written_done, "done, and sent again"
             assert offset not in self.may_be_told or offset in self.claims.in_doubt, "told before, and nobody knows"
-        ranges = self.claims.claim(mine)
+        ranges = self.claims.claim(mine, 0)
         self._write()
         self.may_be_told |= mine
         return self.life, mine, ranges
@@ -172,7 +172,7 @@ class Claims(RuleBasedStateMachine):
         assert all(offset >= self.durably_committed for offset in after.in_doubt | after.done_before)
         in_flight = max(self.may_be_told, default=0) + 1 - self.durably_committed
         longest_span = len(b"[9999,9999],")
-        assert len(row) <= len(b'{"claimed":[],"done":[]}') + 3 * max(0, in_flight) * longest_span
+        assert len(row) <= len(b'{"claimed":[],"done":[],"since_ms":0}') + 3 * max(0, in_flight) * longest_span
 
 
 TestClaims = Claims.TestCase

@@ -10,7 +10,7 @@ from pipeline.claims import PartitionClaims
 from streaming.engine import Drained
 from streaming.producer import ProduceFailed, Record
 from tables.claims import Claims
-from tests.fakes import Out, Table, app, until
+from tests.fakes import Clock, Out, Table, app, until
 
 BULK, URGENT, OTHER = TP("bulk", 0), TP("urgent", 0), TP("bulk", 1)
 
@@ -42,7 +42,7 @@ def committed() -> dict[TP, int]:
 
 @pytest.fixture
 def claims(out: Slow, committed: dict[TP, int]) -> Claims:
-    claims = Claims(app(), out, committed=committed.get)
+    claims = Claims(app(), out, committed=committed.get, clock_ms=Clock())
     claims.table = Table()  # type: ignore[assignment]
     claims.load([BULK, URGENT, OTHER])
     return claims

@@ -1,0 +1,56 @@
+"""The tail of topics, on the real broker: from a time on, up to the ends of that moment, whatever is in them."""
+
+import uuid
+
+import pytest
+from confluent_kafka import Message, Producer
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from streaming.tail import TailUnread, read_tail
+from tests.fakes import T0_MS
+
+TIMEOUT_S = 20.0
+
+
+@pytest.fixture
+def topic(kafka: str) -> str:
+    name = f"tail-{uuid.uuid4().hex[:8]}"
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
+    for created in admin.create_topics([NewTopic(name, 3, 1)]).values():
+        created.result(TIMEOUT_S)
+    return name
+
+
+def produce(kafka: str, topic: str, stamps_ms: range) -> None:
+    producer = Producer({"bootstrap.servers": kafka, "log_level": 0})
+    for number, stamp_ms in enumerate(stamps_ms):
+        producer.produce(topic, b"value", str(stamp_ms).encode(), partition=number % 2, timestamp=stamp_ms)
+    assert producer.flush(TIMEOUT_S) == 0
+
+
+async def tail(kafka: str, topic: str, since_ms: int) -> list[int]:
+    found: list[Message] = []
+    await read_tail(kafka, [topic], since_ms, found.append)
+    return sorted(int(message.key() or b"") for message in found)
+
+
+async def test_from_a_time_on(kafka: str, topic: str) -> None:
+    """One of its partitions is empty."""
+    produce(kafka, topic, range(T0_MS, T0_MS + 100))
+    assert await tail(kafka, topic, T0_MS + 90) == list(range(T0_MS + 90, T0_MS + 100))
+    assert len(await tail(kafka, topic, T0_MS - 1)) == 100
+
+
+async def test_nothing_so_young(kafka: str, topic: str) -> None:
+    produce(kafka, topic, range(T0_MS, T0_MS + 10))
+    assert await tail(kafka, topic, T0_MS + 10) == []
+
+
+async def test_an_empty_topic(kafka: str, topic: str) -> None:
+    assert await tail(kafka, topic, 0) == []
+
+
+async def test_a_broker_that_is_away(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("streaming.tail.TIMEOUT_S", 0.5)
+    with pytest.raises(TailUnread):
+        await tail("127.0.0.1:1", topic, 0)
