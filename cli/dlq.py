@@ -1,6 +1,5 @@
 """``herald dlq``: what could not be done, why, and another try once the cause is gone."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -9,15 +8,17 @@ import msgspec
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
-import topics
 from cli import dlq_replay_view, dlq_view
+from cli.dlq_found import find, in_state
 from cli.dlq_options import Id, selecting
+from cli.dlq_park import park, unpark
 from cli.dlq_plan import Replay, make_plan
-from cli.dlq_reader import CannotRead, Contents, read_dead_letters
+from cli.dlq_records import operator, with_producer
 from cli.dlq_replay import Done, replay_all
 from pipeline.deadletters import Selection
+from pipeline.dlq_marks import NOTHING
 from settings import Settings
-from streaming.producer import Producer
+from streaming.producer import RecordSink
 
 
 @click.group()
@@ -25,32 +26,38 @@ def dlq() -> None:
     """The dead letters: what could not be done, and why."""
 
 
+dlq.add_command(park)
+dlq.add_command(unpark)
+
+
 @dlq.command("list")
 @selecting
+@click.option("--parked", is_flag=True, help="What is parked, instead of what is not.")
+@click.option("--replayed/--not-replayed", default=None, help="Only what was replayed, or was not; default: both.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="The newest so many.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object a line, for scripts.")
-def list_letters(selection: Selection, limit: int, as_json: bool) -> None:
+def list_letters(selection: Selection, parked: bool, replayed: bool | None, limit: int, as_json: bool) -> None:
     """Dead letters, the newest first, without addresses and texts."""
-    found = _read(Settings(), selection, with_values=False)
+    found = in_state(find(Settings(), selection, with_values=False), parked=parked, replayed=replayed)
     newest = found.letters[: -limit - 1 : -1]
     if as_json:
         for letter in newest:
-            click.echo(msgspec.json.encode(dlq_view.line(letter, found.replays.get(letter.subject, 0))))
+            click.echo(msgspec.json.encode(dlq_view.line(letter, found.histories.get(letter.subject, NOTHING))))
         return
     console = Console()
     if newest:
-        console.print(dlq_view.list_table(newest, found.replays, console.width))
-    console.print(dlq_view.counts(found.letters, found.replays, len(newest)))
+        console.print(dlq_view.list_table(newest, found.histories, console.width))
+    console.print(dlq_view.counts(found.letters, found.histories, len(newest)))
 
 
 @dlq.command()
 @click.argument("letter_id", metavar="ID", type=Id())
 @click.option("--unmasked", is_flag=True, help="With addresses and texts.")
 def show(letter_id: str, unmasked: bool) -> None:
-    """Everything about one dead letter."""
-    found = _read(Settings(), Selection(ids={letter_id}), with_values=True)
+    """Everything about one dead letter, and what was done with it."""
+    found = find(Settings(), Selection(ids={letter_id}), with_values=True)
     (letter,) = found.letters
-    dlq_view.show(Console(), letter, found.replays.get(letter.subject, 0), unmasked=unmasked)
+    dlq_view.show(Console(), letter, found.histories.get(letter.subject, NOTHING), unmasked=unmasked)
 
 
 @dlq.command()
@@ -58,16 +65,17 @@ def show(letter_id: str, unmasked: bool) -> None:
 @selecting
 @click.option("--yes/--dry-run", "yes", default=False, help="Do it, or only say what would be done (the default).")
 @click.option("--again", is_flag=True, help="Also what was replayed before.")
+@click.option("--parked", is_flag=True, help="What is parked, instead of what is not.")
 @click.option("--rate", type=click.IntRange(min=1), default=100, show_default=True, help="A second, at most.")
-def replay(ids: tuple[str, ...], selection: Selection, yes: bool, again: bool, rate: int) -> None:
+def replay(ids: tuple[str, ...], selection: Selection, yes: bool, again: bool, parked: bool, rate: int) -> None:
     """Give dead letters another try: input goes back to its topic, a notification is told under a new id.
 
-    Without IDs, all that the filters leave. What was replayed is marked, and left out the next time. Exit code 1 if a
-    replay failed.
+    Without IDs, all that the filters leave. What was replayed is marked, and left out the next time; what is parked is
+    left out, too. Exit code 1 if a replay failed.
     """
     settings = Settings()
-    found = _read(settings, selection, with_values=True)
-    plan = make_plan(found.letters, found.replays, again=again)
+    found = find(settings, selection, with_values=True)
+    plan = make_plan(found.letters, found.histories, again=again, parked=parked)
     console = Console()
     if not yes:
         if found.letters:
@@ -88,17 +96,6 @@ def replay(ids: tuple[str, ...], selection: Selection, yes: bool, again: bool, r
         raise SystemExit(1)
 
 
-def _read(settings: Settings, selection: Selection, *, with_values: bool) -> Contents:
-    """Raises ClickException, also for an id that is not there."""
-    try:
-        found = read_dead_letters(settings.kafka, settings.start_timeout_s, selection.matches, with_values=with_values)
-    except CannotRead as error:
-        raise click.ClickException(str(error)) from error
-    if missing := selection.ids - {letter.id for letter in found.letters}:
-        raise click.ClickException(f"{topics.DLQ} has no such dead letter: {', '.join(sorted(missing))}")
-    return found
-
-
 def _replay(
     kafka: str, replays: Sequence[Replay], rate: int, on_done: Callable[[Done], None], console: Console
 ) -> None:
@@ -110,12 +107,9 @@ def _replay(
             on_done(done)
             progress.advance(task)
 
-        async def run() -> None:
-            producer = Producer(kafka, on_produced=lambda topic, records: None)
-            producer.start()
-            try:
-                await replay_all(replays, producer, per_second=rate, clock=lambda: datetime.now(UTC), on_done=count)
-            finally:
-                await producer.stop()
+        async def work(out: RecordSink) -> None:
+            await replay_all(
+                replays, out, by=operator(), per_second=rate, clock=lambda: datetime.now(UTC), on_done=count
+            )
 
-        asyncio.run(run())
+        with_producer(kafka, work)

@@ -18,7 +18,7 @@ DURATION = re.compile(r"(?P<count>\d{1,5})(?P<unit>[smhd])", re.ASCII)
 F = TypeVar("F", bound=Callable[..., None])
 
 
-class Since(click.ParamType):
+class Moment(click.ParamType):
     """``2h`` ago, or an ISO 8601 time, in UTC where it does not say."""
 
     name = "duration|time"
@@ -52,18 +52,30 @@ def selecting(command: F) -> F:
     @click.option("--reason", type=click.Choice([one.value for one in DeadLetterReason]), help="Why it died.")
     @click.option("--origin-topic", default="", metavar="PREFIX", help="The topic that it came from starts so.")
     @click.option("--channel", type=click.Choice([one.value for one in Channel]), help="A notification's channel.")
-    @click.option("--since", type=Since(), help="It died no longer ago than 2h, or not before an ISO 8601 time.")
+    @click.option("--since", type=Moment(), help="It died no longer ago than 2h, or not before an ISO 8601 time.")
+    @click.option("--until", type=Moment(), help="It died longer ago than 2h, or before an ISO 8601 time.")
+    @click.option("--error", default="", metavar="TEXT", help="Its error has this in it, in any case.")
+    @click.option("--shipment", default="", metavar="ID", help="It speaks of this shipment.")
+    @click.option("--event", default="", metavar="ID", help="It speaks of this event.")
+    @click.option("--recipient", default="", metavar="ID", help="It speaks of this recipient, by the subscriber's id.")
     @functools.wraps(command)
-    def with_selection(
-        reason: str | None, origin_topic: str, channel: str | None, since: datetime | None, **others: Any
-    ) -> None:
-        selection = Selection(
-            ids=frozenset(others.get("ids", ())),
-            reason=reason,
-            origin_topic=origin_topic,
-            channel=Channel(channel) if channel else None,
-            since_ms=to_ms(since) if since else 0,
-        )
-        command(selection=selection, **others)
+    def with_selection(**given: Any) -> None:
+        filters = {name: given.pop(name) for name in FILTERS}
+        command(selection=selection_of(frozenset(given.get("ids", ())), **filters), **given)
 
     return with_selection  # type: ignore[return-value]
+
+
+FILTERS = ("reason", "origin_topic", "channel", "since", "until", "error", "shipment", "event", "recipient")
+
+
+def selection_of(
+    ids: frozenset[str], *, channel: str | None, since: datetime | None, until: datetime | None, **others: Any
+) -> Selection:
+    return Selection(
+        ids=ids,
+        channel=Channel(channel) if channel else None,
+        since_ms=to_ms(since) if since else 0,
+        until_ms=to_ms(until) if until else None,
+        **others,
+    )

@@ -9,7 +9,7 @@ a wait for a subscription    to cargo.status.v1, as it was
 outcomes, ledger             back to it, as it was: the sink stores nothing twice
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -19,10 +19,11 @@ import msgspec
 
 import topics
 from agents.turn import CONTENT_TYPE, encode, ledger_record, outcome_record
-from pipeline import deadletters, events, strict_json
+from pipeline import deadletters, dlq_marks, events, strict_json
 from pipeline import trail as trails
 from pipeline.deadletters import DeadLetter
 from pipeline.delivery import DeadLetterReason
+from pipeline.dlq_marks import NOTHING, Act, Histories, History, Mark
 from pipeline.errors import InvalidInput
 from pipeline.ledger import EventRecord
 from pipeline.notifications import Notification
@@ -40,6 +41,8 @@ INPUT = {
 }
 
 ALREADY = "replayed already; --again does it once more"
+IS_PARKED = "parked; --parked takes what is"
+IS_NOT_PARKED = "not parked"
 REPEAT = "enrich would pass it over as a repeat; publish the event at a later revision"
 MAY_BE_TOLD = "may have been told already"
 OVERWRITES = "overwrites what was published for its shipment since"
@@ -74,11 +77,9 @@ class Replay:
     def records(self, now: datetime) -> list[Record]:
         return self.route.records(self.number, now)
 
-    def marker(self) -> Record:
+    def marker(self, by: str) -> Record:
         """Only for after `records` have been acknowledged."""
-        letter = self.letters[0]
-        headers = deadletters.marker_headers(letter, self.number, self.route.target)
-        return Record(topics.DLQ, letter.record.key, b"", headers, letter.record.partition)
+        return mark_record(self.letters[0], Act.REPLAYED, by, replay=self.number, target=self.route.target)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,22 +96,38 @@ class Plan:
     kept: list[Kept]
 
 
-def make_plan(letters: Iterable[DeadLetter], replays: Mapping[str, int], *, again: bool) -> Plan:
-    """In the order of ``letters``; ``replays`` says how often each subject has been replayed."""
+def make_plan(letters: Iterable[DeadLetter], done: Histories, *, again: bool, parked: bool = False) -> Plan:
+    """In the order of ``letters``. What is parked is replayed only with ``parked``, and then nothing else."""
     plan = Plan([], [])
+    for subject, same in by_subject(letters).items():
+        history = done.get(subject, NOTHING)
+        if why := _left_out(history, again=again, parked=parked):
+            plan.kept.append(Kept(same, why))
+            continue
+        try:
+            plan.replays.append(Replay(same, history.replays + 1, route_of(same[0])))
+        except NotReplayable as refusal:
+            plan.kept.append(Kept(same, f"not replayable: {refusal}"))
+    return plan
+
+
+def _left_out(history: History, *, again: bool, parked: bool) -> str | None:
+    if (history.parked is not None) is not parked:
+        return IS_NOT_PARKED if parked else IS_PARKED
+    return ALREADY if history.replays and not again else None
+
+
+def by_subject(letters: Iterable[DeadLetter]) -> dict[str, tuple[DeadLetter, ...]]:
     subjects: dict[str, list[DeadLetter]] = {}
     for letter in letters:
         subjects.setdefault(letter.subject, []).append(letter)
-    for subject, same in subjects.items():
-        done = replays.get(subject, 0)
-        if done and not again:
-            plan.kept.append(Kept(tuple(same), ALREADY))
-            continue
-        try:
-            plan.replays.append(Replay(tuple(same), done + 1, route_of(same[0])))
-        except NotReplayable as refusal:
-            plan.kept.append(Kept(tuple(same), f"not replayable: {refusal}"))
-    return plan
+    return {subject: tuple(same) for subject, same in subjects.items()}
+
+
+def mark_record(letter: DeadLetter, act: Act, by: str, *, why: str = "", replay: int = 0, target: str = "") -> Record:
+    """Lies behind ``letter``, in its partition."""
+    mark = Mark(act=act, dead_letter=letter.id, subject=letter.subject, by=by, why=why, replay=replay, target=target)
+    return Record(topics.DLQ, letter.record.key, b"", dlq_marks.headers(mark), letter.record.partition)
 
 
 def route_of(letter: DeadLetter) -> Route:

@@ -9,7 +9,8 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 import topics
 from cli.dlq_plan import PUBLIC
-from pipeline.deadletters import DeadLetter, Marker, Stored, read, replays
+from pipeline.deadletters import DeadLetter, Stored, read
+from pipeline.dlq_marks import Histories, Mark, histories
 
 MAX_LETTERS = 100_000
 MAX_BYTES = 256 << 20
@@ -24,10 +25,33 @@ class CannotRead(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The wanted dead letters, the oldest first, and how often each subject was replayed."""
+    """The wanted dead letters, the oldest first, and what was done with every subject there is."""
 
     letters: list[DeadLetter]
-    replays: dict[str, int]
+    histories: Histories
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Every mark, and the bounds of each partition that held something: its first offset, and that after its last."""
+
+    marks: list[Mark]
+    bounds: dict[int, tuple[int, int]]
+
+
+def scan(kafka: str, silence_s: float, visit: Callable[[DeadLetter], None], *, within_s: float | None = None) -> Scan:
+    """Shows every dead letter to ``visit``, in the order of its partition, and keeps none.
+
+    Blocks while Kafka delivers: ``silence_s`` bounds each silence, ``within_s`` the whole. Raises CannotRead, and
+    whatever ``visit`` does.
+    """
+    reader = _Reader(kafka, silence_s, visit)
+    try:
+        return reader.read(within_s)
+    except KafkaException as error:
+        raise CannotRead(f"Kafka at {kafka}: {reader.error or error.args[0].str()}") from error
+    finally:
+        reader.close()
 
 
 def read_dead_letters(
@@ -37,25 +61,33 @@ def read_dead_letters(
 
     Raises CannotRead: Kafka does not answer, there is no such topic, or more is wanted than fits into memory.
     """
-    reader = _Reader(kafka, timeout_s, wanted, with_values)
-    try:
-        return reader.read()
-    except KafkaException as error:
-        raise CannotRead(f"Kafka at {kafka}: {reader.error or error.args[0].str()}") from error
-    finally:
-        reader.close()
+    letters: list[DeadLetter] = []
+    held_bytes = 0
+
+    def keep(letter: DeadLetter) -> None:
+        nonlocal held_bytes
+        if not wanted(letter):
+            return
+        letters.append(letter if with_values else replace(letter, record=replace(letter.record, value=None)))
+        held_bytes += letter.size if with_values else 0
+        if len(letters) > MAX_LETTERS or held_bytes > MAX_BYTES:
+            raise CannotRead(
+                f"more than {MAX_LETTERS} dead letters, or {MAX_BYTES >> 20} MiB of them, are meant: "
+                "narrow it with --reason, --origin-topic, --channel, --since or --until"
+            )
+
+    marks = scan(kafka, timeout_s, keep).marks
+    letters.sort(key=lambda one: (one.record.at_ms, one.record.partition, one.record.offset))
+    return Contents(letters, histories(marks))
 
 
 class _Reader:
-    def __init__(self, kafka: str, timeout_s: float, wanted: Callable[[DeadLetter], bool], with_values: bool) -> None:
+    def __init__(self, kafka: str, silence_s: float, visit: Callable[[DeadLetter], None]) -> None:
         self.error: str | None = None
         self._kafka = kafka
-        self._timeout_s = timeout_s
-        self._wanted = wanted
-        self._with_values = with_values
-        self._letters: list[DeadLetter] = []
-        self._markers: list[Marker] = []
-        self._bytes = 0
+        self._silence_s = silence_s
+        self._visit = visit
+        self._marks: list[Mark] = []
         self._consumer = Consumer(
             {
                 "bootstrap.servers": kafka,
@@ -69,37 +101,39 @@ class _Reader:
             }
         )
 
-    def read(self) -> Contents:
-        ends = self._ends()
+    def read(self, within_s: float | None) -> Scan:
+        bounds = self._bounds()
+        ends = {partition: end for partition, (_, end) in bounds.items()}
         self._consumer.assign([TopicPartition(topics.DLQ, partition, OFFSET_BEGINNING) for partition in ends])
-        quiet_since = time.monotonic()
+        began = quiet_since = time.monotonic()
         while ends:
             messages = self._consumer.consume(FETCH_MESSAGES, POLL_S)
             for message in messages:
                 self._take(message, ends)
+            now = time.monotonic()
             if messages:
-                quiet_since = time.monotonic()
-            elif time.monotonic() > quiet_since + self._timeout_s:
+                quiet_since = now
+            elif now > quiet_since + self._silence_s:
                 raise CannotRead(f"Kafka at {self._kafka} went silent: {self.error or 'no records, no end'}")
-        self._letters.sort(key=lambda one: (one.record.at_ms, one.record.partition, one.record.offset))
-        return Contents(self._letters, replays(self._markers))
+            if within_s is not None and now > began + within_s:
+                raise CannotRead(f"reading {topics.DLQ} takes more than {within_s:g} s")
+        return Scan(self._marks, bounds)
 
     def close(self) -> None:
         self._consumer.close()
 
-    def _ends(self) -> dict[int, int]:
-        """The end of each partition that holds something."""
-        found = self._consumer.list_topics(topics.DLQ, timeout=self._timeout_s).topics[topics.DLQ]
+    def _bounds(self) -> dict[int, tuple[int, int]]:
+        found = self._consumer.list_topics(topics.DLQ, timeout=self._silence_s).topics[topics.DLQ]
         if found.error is not None:
             raise CannotRead(f"{topics.DLQ} at {self._kafka}: {found.error.str()}")
-        ends = {}
+        bounds = {}
         for partition in found.partitions:
             low, high = self._consumer.get_watermark_offsets(
-                TopicPartition(topics.DLQ, partition), timeout=self._timeout_s
+                TopicPartition(topics.DLQ, partition), timeout=self._silence_s
             )
             if high > low:
-                ends[partition] = high
-        return ends
+                bounds[partition] = (low, high)
+        return bounds
 
     def _take(self, message: Message, ends: dict[int, int]) -> None:
         partition, error = cast(int, message.partition()), message.error()
@@ -109,23 +143,13 @@ class _Reader:
             ends.pop(partition, None)
         elif partition in ends:
             record = _stored(message, partition)
-            self._keep(read(record, PUBLIC))
+            found = read(record, PUBLIC)
+            if isinstance(found, Mark):
+                self._marks.append(found)
+            else:
+                self._visit(found)
             if record.offset >= ends[partition] - 1:
                 del ends[partition]
-
-    def _keep(self, found: DeadLetter | Marker) -> None:
-        if isinstance(found, Marker):
-            self._markers.append(found)
-        elif self._wanted(found):
-            self._letters.append(
-                found if self._with_values else replace(found, record=replace(found.record, value=None))
-            )
-            self._bytes += found.size if self._with_values else 0
-            if len(self._letters) > MAX_LETTERS or self._bytes > MAX_BYTES:
-                raise CannotRead(
-                    f"more than {MAX_LETTERS} dead letters, or {MAX_BYTES >> 20} MiB of them, are meant: "
-                    "narrow it with --reason, --origin-topic, --channel or --since"
-                )
 
     def _failing(self, error: KafkaError) -> None:
         self.error = error.str()

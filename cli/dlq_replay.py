@@ -29,6 +29,7 @@ async def replay_all(
     replays: Sequence[Replay],
     out: RecordSink,
     *,
+    by: str,
     per_second: int,
     clock: Callable[[], datetime],
     on_done: Callable[[Done], None],
@@ -47,19 +48,19 @@ async def replay_all(
         await asyncio.sleep(max(0.0, next_at_s - now_s()))
         # From now, not from when it was due: a round that took long is no reason to hurry afterwards.
         next_at_s = now_s() + len(some) / per_second
-        results = await asyncio.gather(*(_replay(one, out, clock()) for one in some))
+        results = await asyncio.gather(*(_replay(one, out, by, clock()) for one in some))
         for done in results:
             on_done(done)
         in_vain = in_vain + 1 if all(done.error for done in results) else 0
 
 
-async def _replay(replay: Replay, out: RecordSink, now: datetime) -> Done:
+async def _replay(replay: Replay, out: RecordSink, by: str, now: datetime) -> Done:
     try:
         await out.send_all(replay.records(now))
     except ProduceFailed as error:
         return Done(replay, str(error))
     try:
-        await out.send_all([replay.marker()])
+        await out.send_all([replay.marker(by)])
     except ProduceFailed as error:
         return Done(replay, f"replayed, but not marked so: {error}")
     return Done(replay)

@@ -17,12 +17,14 @@ from cli.dlq_plan import NotReplayable, route_of
 from observability.redaction import redact, redact_text
 from pipeline.deadletters import DeadLetter
 from pipeline.delivery import from_ms
+from pipeline.dlq_marks import NOTHING, Histories, History, Mark
 from pipeline.ledger import Source
 from pipeline.notifications import Channel
 from pipeline.trail import NAMES
 
 MAX_SHOWN = 16_384
 ERROR_WIDTH = 10
+HISTORY = "done with it"
 GAP = 2
 
 # What came in there holds no contacts, so that its broken bytes may be looked at.
@@ -43,9 +45,11 @@ class Line(msgspec.Struct, frozen=True, kw_only=True):
     provider: str | None
     bytes: int
     replays: int
+    parked: bool
+    parked_why: str | None
 
 
-def line(letter: DeadLetter, replays: int) -> Line:
+def line(letter: DeadLetter, history: History) -> Line:
     trail = letter.trail
     return Line(
         id=letter.id,
@@ -58,18 +62,20 @@ def line(letter: DeadLetter, replays: int) -> Line:
         attempts=trail.attempts,
         provider=trail.provider or None,
         bytes=letter.size,
-        replays=replays,
+        replays=history.replays,
+        parked=history.parked is not None,
+        parked_why=redact_text(history.parked.why) if history.parked else None,
     )
 
 
-def list_table(letters: Sequence[DeadLetter], replays: dict[str, int], width: int) -> Table:
+def list_table(letters: Sequence[DeadLetter], done: Histories, width: int) -> Table:
     """Each error cut to what the other columns leave of ``width``; a column that would be empty is left out."""
     columns: dict[str, list[str | Text]] = {
         "id": [letter.id for letter in letters],
         "when (UTC)": [_time(letter.record.at_ms)[5:] for letter in letters],
         "reason": [plain(letter.trail.reason) for letter in letters],
         "channel": [letter.channel or "" for letter in letters],
-        "replayed": [f"{replays[letter.subject]}×" if letter.subject in replays else "" for letter in letters],
+        "replayed": [_times(done.get(letter.subject, NOTHING).replays) for letter in letters],
         "origin": [place(letter) for letter in letters],
         "error": [plain(redact_text(letter.trail.error)) for letter in letters],
     }
@@ -89,24 +95,28 @@ def _width(cells: Sequence[str | Text]) -> int:
     return max(cell_len(str(cell)) for cell in cells)
 
 
-def counts(letters: Sequence[DeadLetter], replays: dict[str, int], shown: int) -> Text:
+def _times(replays: int) -> str:
+    return f"{replays}×" if replays else ""
+
+
+def counts(letters: Sequence[DeadLetter], done: Histories, shown: int) -> Text:
     """The line below the list: what there is of each reason, and what of it is still to be dealt with."""
     reasons = Counter(letter.trail.reason or "unknown" for letter in letters)
     parts = [f"{count} {reason}" for reason, count in reasons.most_common()]
-    left = sum(letter.subject not in replays for letter in letters)
+    left = sum(done.get(letter.subject, NOTHING).is_open for letter in letters)
     total = f"{len(letters)} dead letters" + (f" ({shown} shown)" if shown < len(letters) else "")
-    return plain(": ".join(filter(None, [f"{total}, {left} not replayed", ", ".join(parts)])))
+    return plain(": ".join(filter(None, [f"{total}, {left} open", ", ".join(parts)])))
 
 
-def show(console: Console, letter: DeadLetter, replays: int, *, unmasked: bool) -> None:
+def show(console: Console, letter: DeadLetter, history: History, *, unmasked: bool) -> None:
     table = Table("", "", show_header=False, title=f"dead letter {letter.id}", title_justify="left")
-    for name, value in _facts(letter, replays, unmasked):
-        table.add_row(name, plain(value if unmasked else redact_text(value)))
+    for name, value in _facts(letter, history):
+        table.add_row(name, plain(value if unmasked else redact_text(value), keep="\n" * (name == HISTORY)))
     console.print(table)
     console.print(_value(letter, unmasked), soft_wrap=True)
 
 
-def _facts(letter: DeadLetter, replays: int, unmasked: bool) -> list[tuple[str, str]]:
+def _facts(letter: DeadLetter, history: History) -> list[tuple[str, str]]:
     record, trail = letter.record, letter.trail
     moments = {field: _time(ms) for field in ("first_seen_ms", "due_ms") if (ms := getattr(trail, field))}
     try:
@@ -122,9 +132,16 @@ def _facts(letter: DeadLetter, replays: int, unmasked: bool) -> list[tuple[str, 
         ("channel", letter.channel or ""),
         *((NAMES[field], moments.get(field) or str(getattr(trail, field))) for field in trail.__struct_fields__),
         *((name, _text(raw)) for name, raw in record.headers if name.lower() not in known),
-        ("replayed", f"{replays} times" if replays else "never"),
-        ("replay", next_step),
+        (HISTORY, "\n".join(map(_told, history.marks)) or "nothing"),
+        ("a replay goes", next_step),
     ]
+
+
+def _told(mark: Mark) -> str:
+    """What was done, and when, by whom, why."""
+    times = f" for the {mark.replay}. time to {mark.target}" if mark.replay else ""
+    by = f" by {mark.by}" if mark.by else ""
+    return f"{_time(mark.at_ms)} {mark.act}{times}{by}" + (f": {mark.why}" if mark.why else "")
 
 
 def _value(letter: DeadLetter, unmasked: bool) -> Text:

@@ -1,12 +1,11 @@
-"""What lies in ``herald.dlq.v1``, and which of it was replayed?
+"""What lies in ``herald.dlq.v1``, and which of it is meant?
 
 Each record there is one of two:
 
     dead letter   the original key and bytes, their `Trail` and content type in the headers
-    marker        no bytes; its headers say which dead letter was replayed, and for which time
+    mark          no bytes; its headers say what was done with a dead letter (`pipeline.dlq_marks`)
 
-Nothing in the topic ever changes: a dead letter's state is what the markers say of its subject. A marker lies in the
-partition of its dead letter, behind it, so that it outlives it.
+Nothing in the topic ever changes: a dead letter's state is what the marks say of its subject.
 
 Dead letters of one subject are one thing that died several times over: a crash repeats a dead letter, and a document
 with two broken events leaves two. One replay does for all of them.
@@ -17,22 +16,19 @@ with two broken events leaves two. One replay does for all of them.
 """
 
 import hashlib
-from collections.abc import Iterable, Set
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime
 
 import msgspec
 
-from pipeline import strict_json
+from pipeline import dlq_marks, dlq_search, strict_json
 from pipeline import trail as trails
+from pipeline.dlq_marks import Mark
 from pipeline.errors import InvalidInput
 from pipeline.ledger import Born, Disposition, EventRecord, Source
 from pipeline.notifications import Channel, Notification, replay_id
-from pipeline.trail import HeaderList, Trail
-
-REPLAYED = trails.PREFIX + "replayed"
-SUBJECT = trails.PREFIX + "subject"
-CONTENT_TYPE = "content-type"
+from pipeline.trail import Trail
 
 _notification = msgspec.json.Decoder(Notification)
 
@@ -66,37 +62,51 @@ class DeadLetter:
         return f"{self.record.partition}-{self.record.offset}"
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Marker:
-    """``replay`` counts from 1."""
-
-    dead_letter: str
-    subject: str
-    replay: int
-
-
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What an operator asks for: dead letters that fit everything that is given."""
+    """What an operator asks for: dead letters that fit everything given, ``since`` ≤ time < ``until``."""
 
     ids: Set[str] = frozenset()
     reason: str | None = None
     origin_topic: str = ""
     channel: Channel | None = None
     since_ms: int = 0
+    until_ms: int | None = None
+    error: str = ""
+    shipment: str = ""
+    event: str = ""
+    recipient: str = ""
+
+    @property
+    def is_everything(self) -> bool:
+        return self == Selection()
 
     def matches(self, letter: DeadLetter) -> bool:
-        """``origin_topic`` is a prefix."""
+        """``origin_topic`` is a prefix, ``error`` a part in any case; the value must not have been left out."""
         return (
             (not self.ids or letter.id in self.ids)
             and self.reason in (None, letter.trail.reason)
             and letter.trail.origin_topic.startswith(self.origin_topic)
             and self.channel in (None, letter.channel)
             and letter.record.at_ms >= self.since_ms
+            and (self.until_ms is None or letter.record.at_ms < self.until_ms)
+            and self.error.casefold() in letter.trail.error.casefold()
+            and self._names(letter)
+        )
+
+    def _names(self, letter: DeadLetter) -> bool:
+        """Last of all: it takes the value apart."""
+        if not (self.shipment or self.event or self.recipient):
+            return True
+        named = dlq_search.names(letter.record.value, letter.record.key)
+        return (
+            (not self.shipment or self.shipment in named.shipments)
+            and (not self.event or self.event in named.events)
+            and (not self.recipient or self.recipient in named.recipients)
         )
 
 
-def read(record: Stored, public: Set[str]) -> DeadLetter | Marker:
+def read(record: Stored, public: Set[str]) -> DeadLetter | Mark:
     """Never raises: a trail that cannot be read becomes the dead letter's error, and its origin is not known.
 
     ``public`` are the topics that anybody may write to: what came from them is never taken for a notification, or a
@@ -106,10 +116,9 @@ def read(record: Stored, public: Set[str]) -> DeadLetter | Marker:
         trail = trails.read(record.headers, record.at_ms)
     except InvalidInput as refusal:
         trail = Trail(error=str(refusal))
-    replayed = trails.header(record.headers, REPLAYED)
-    if replayed is not None:
-        subject = trails.header(record.headers, SUBJECT) or ""
-        return Marker(dead_letter=replayed, subject=subject, replay=max(trail.replay, 1))
+    mark = dlq_marks.read(record.headers, trail, record.partition, record.offset, record.at_ms)
+    if mark is not None:
+        return mark
     told = None if not trail.origin_topic or trail.origin_topic in public else notification_of(record.value)
     return DeadLetter(
         record=record,
@@ -133,22 +142,6 @@ def _subject(trail: Trail, value: bytes | None, told: Notification | None) -> st
         return f"notification {told.id}"
     digest = hashlib.blake2b(value or b"", digest_size=16).hexdigest()
     return f"{trail.origin_topic}/{trail.origin_partition}/{trail.origin_offset} {digest}"
-
-
-def replays(markers: Iterable[Marker]) -> dict[str, int]:
-    """How often each subject was replayed; one that never was is not among them."""
-    counted: dict[str, int] = {}
-    for marker in markers:
-        counted[marker.subject] = max(counted.get(marker.subject, 0), marker.replay)
-    return counted
-
-
-def marker_headers(letter: DeadLetter, replay: int, target: str) -> HeaderList:
-    return [
-        (REPLAYED, letter.id.encode()),
-        (SUBJECT, letter.subject.encode()),
-        *trails.write(Trail(replay=replay, target=target)),
-    ]
 
 
 def renew(notification: Notification, replay: int, now: datetime) -> Notification:

@@ -91,8 +91,13 @@ def write(trail: Trail) -> HeaderList:
         value = getattr(trail, field)
         if value != getattr(DEFAULTS, field) or (trail.origin_topic and field.startswith("origin_")):
             text = value if isinstance(value, str) else str(int(value))
-            written.append((name, text.encode()[:MAX_VALUE_BYTES].decode(errors="ignore").encode()))
+            written.append((name, cut(text)))
     return written
+
+
+def cut(text: str) -> bytes:
+    """As much of it as a header holds, without half a character at its end."""
+    return text.encode()[:MAX_VALUE_BYTES].decode(errors="ignore").encode()
 
 
 def header(headers: Sequence[tuple[str, bytes | None]] | None, name: str) -> str | None:

@@ -6,8 +6,9 @@ The topics are the session's: each test finds its own dead letters by the ids th
 import json
 import secrets
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import msgspec
 import pytest
@@ -18,11 +19,15 @@ from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, C
 import topics
 from agents.turn import dead_letter, encode
 from cli.dlq import dlq
+from cli.dlq_plan import make_plan
+from cli.dlq_reader import read_dead_letters
+from cli.dlq_records import with_producer
+from cli.dlq_replay import Done, replay_all
 from pipeline.delivery import DeadLetterReason
 from pipeline.ledger import EventRecord
 from pipeline.notifications import Channel, Lane, Notification, replay_id
 from pipeline.trail import Trail
-from streaming.producer import Record
+from streaming.producer import ProduceFailed, Record, RecordSink
 
 PARTITIONS = 3
 LANE = topics.lane(Channel.SMS, Lane.URGENT)
@@ -142,6 +147,11 @@ def test_the_list_finds_by_filter_and_shows_nothing_personal(kafka: str) -> None
         (["--origin-topic", "herald."], {sms}),
         (["--since", "1h", "--origin-topic", "cargo."], {bad}),
         (["--since", "2100-01-01"], set()),
+        (["--until", "2100-01-01", "--error", "EVENTid: missing"], {bad}),
+        (["--until", "1d"], set()),
+        (["--recipient", "anna", "--event", "e-1"], {sms}),
+        (["--shipment", "EXB1"], {bad, sms}),
+        (["--shipment", "EXB2"], set()),
     ):
         assert listed(kafka, *arguments).keys() & {bad, sms} == found
     table = run(kafka, "list", "--channel", "sms")
@@ -163,7 +173,7 @@ def test_one_is_shown_masked_unless_asked(kafka: str) -> None:
     (sms,) = die(kafka, exhausted(notification()))
     masked = run(kafka, "show", sms)
     assert masked.exit_code == 0, masked.output
-    for told in (LANE, "retries-exhausted", '"recipient": "anna"', "never"):
+    for told in (LANE, "retries-exhausted", '"recipient": "anna"', "nothing"):
         assert told in masked.output
     assert "+79991234567" not in masked.output
     assert '"address": "+79991234567"' in run(kafka, "show", sms, "--unmasked").output
@@ -221,6 +231,83 @@ def test_a_notification_is_told_once_more_under_a_new_id_and_accounted_for(kafka
     assert listed(kafka)[sms]["replays"] == 2
 
 
+class BreaksOff:
+    """Takes everything but marks: as if the process had been killed between a replay and its mark."""
+
+    def __init__(self, out: RecordSink) -> None:
+        self._out = out
+
+    async def send_all(self, records: Sequence[Record]) -> dict[int, int]:
+        if any(record.topic == topics.DLQ for record in records):
+            raise ProduceFailed("killed")
+        return await self._out.send_all(records)
+
+
+def test_a_replay_broken_off_before_its_mark_tells_under_the_same_id_when_run_again(
+    kafka: str, published: Consumer
+) -> None:
+    told = notification()
+    (sms,) = die(kafka, exhausted(told))
+    found = read_dead_letters(kafka, TIMEOUT_S, lambda letter: letter.id == sms, with_values=True)
+    plan = make_plan(found.letters, found.histories, again=False)
+    results: list[Done] = []
+
+    async def broken_off(out: RecordSink) -> None:
+        clock = partial(datetime.now, UTC)
+        await replay_all(plan.replays, BreaksOff(out), by="olga", per_second=100, clock=clock, on_done=results.append)
+
+    with_producer(kafka, broken_off)
+    assert [done.error for done in results] == ["replayed, but not marked so: killed"]
+    assert listed(kafka)[sms]["replays"] == 0
+    assert run(kafka, "replay", sms, "--yes").exit_code == 0
+    messages = arrived(published, 4)
+    ids = [json.loads(message.value())["id"] for message in messages if message.topic() == LANE]
+    assert ids == [replay_id(told.id, 1)] * 2
+    # The same attempt of the same id in the same partition: send takes the second for what it is.
+    assert (
+        len({(message.partition(), tuple(message.headers())) for message in messages if message.topic() == LANE}) == 1
+    )
+    entries = [message for message in messages if message.topic() == topics.LEDGER]
+    sources = {str(msgspec.json.decode(message.value(), type=EventRecord).source) for message in entries}
+    assert len(sources) == 1, "one line of the ledger"
+    assert listed(kafka)[sms]["replays"] == 1
+
+
+def test_what_is_parked_is_left_alone_until_it_is_asked_for(kafka: str, published: Consumer) -> None:
+    told = notification()
+    sms, other = die(kafka, exhausted(told), exhausted(notification()))
+    assert run(kafka, "park", sms, "--why", "the provider looks into +79991234567").output == "1 dead letters parked\n"
+    assert (sms in listed(kafka), other in listed(kafka)) == (False, True)
+    parked = listed(kafka, "--parked")
+    assert (parked[sms]["parked_why"], other in parked) == ("the provider looks into +***67", False)
+    shown = run(kafka, "show", sms).output
+    assert "parked by " in shown
+    assert "the provider looks into +***67" in shown
+    assert "1 were parked before" in run(kafka, "park", sms, "--why", "again").output
+
+    refused = run(kafka, "replay", sms, "--yes")
+    assert (refused.exit_code, "parked; --parked takes what is" in refused.output) == (0, True)
+    arrived(published, 0)
+    assert run(kafka, "replay", sms, "--parked", "--yes").exit_code == 0
+    assert replay_id(told.id, 1).encode() in b"".join(message.value() for message in arrived(published, 2))
+    assert listed(kafka, "--replayed")[sms]["parked"] is False, "a replay ends a parking"
+    assert sms not in listed(kafka, "--not-replayed")
+
+
+def test_what_is_unparked_is_to_be_dealt_with_again(kafka: str) -> None:
+    event = f"e-{secrets.token_hex(6)}"
+    mine = die(kafka, *(exhausted(msgspec.structs.replace(notification(), event_id=event)) for _ in range(3)))
+    assert run(kafka, "park", "--event", event, "--why", "a test").output == "3 dead letters parked\n"
+    assert not listed(kafka).keys() & set(mine)
+    assert run(kafka, "unpark", "--event", event, "--reason", "retries-exhausted").output.startswith("3 dead letters")
+    assert listed(kafka).keys() >= set(mine)
+
+
+@pytest.mark.parametrize("command", [["park", "--why", "all"], ["unpark"], ["park", "0-0", "--why", " "]])
+def test_parking_wants_to_know_what_and_why(kafka: str, command: list[str]) -> None:
+    assert run(kafka, *command).exit_code == 2
+
+
 def test_a_document_with_two_broken_events_goes_back_once(kafka: str, published: Consumer) -> None:
     at, value = secrets.randbelow(10**12), b'{"events": [1, 2]}'
     ids = die(kafka, refused(value, offset=at, index=0), refused(value, offset=at, index=1))
@@ -253,7 +340,16 @@ def test_an_id_that_is_not_there_is_told(kafka: str, command: list[str]) -> None
     assert "no such dead letter" in result.output
 
 
-@pytest.mark.parametrize("command", [["list"], ["list", "--json"], ["show", "0-0"], ["replay", "--yes"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["list"],
+        ["list", "--json"],
+        ["show", "0-0"],
+        ["replay", "--yes"],
+        ["park", "0-0", "--why", "x"],
+    ],
+)
 def test_a_missing_broker_is_said_in_words(command: list[str]) -> None:
     environment = {"HERALD_KAFKA": "127.0.0.1:1", "HERALD_START_TIMEOUT_S": "1"}
     result = CliRunner(env=environment).invoke(dlq, command)

@@ -5,13 +5,13 @@ from datetime import UTC, datetime, timedelta
 import click
 import pytest
 
-from cli.dlq_options import Id, Since
+from cli.dlq_options import Id, Moment
 
 
 @pytest.mark.parametrize(("typed", "ago"), [("90s", 90), ("15m", 900), ("2h", 7_200), ("7d", 604_800)])
 def test_a_duration_counts_back_from_now(typed: str, ago: int) -> None:
     before = datetime.now(UTC)
-    found = Since().convert(typed, None, None)
+    found = Moment().convert(typed, None, None)
     assert before <= found + timedelta(seconds=ago) <= datetime.now(UTC)
 
 
@@ -25,13 +25,13 @@ def test_a_duration_counts_back_from_now(typed: str, ago: int) -> None:
     ],
 )
 def test_a_time_without_a_zone_is_utc(typed: str, at: datetime) -> None:
-    assert Since().convert(typed, None, None) == at
+    assert Moment().convert(typed, None, None) == at
 
 
 @pytest.mark.parametrize("typed", ["", "2", "h", "-2h", "2 h", "2w", "٢h", "999999d", "yesterday"])
 def test_anything_else_is_refused_with_what_would_do(typed: str) -> None:
     with pytest.raises(click.BadParameter, match="ISO 8601"):
-        Since().convert(typed, None, None)
+        Moment().convert(typed, None, None)
 
 
 @pytest.mark.parametrize("typed", ["", "1", "1-", "-1", "a-1", "1-2-3", "1-" + "9" * 30])

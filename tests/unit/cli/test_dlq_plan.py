@@ -8,15 +8,29 @@ import pytest
 
 import topics
 from agents.turn import encode, ledger_record, outcome_record
-from cli.dlq_plan import ALREADY, MAY_BE_TOLD, OVERWRITES, PUBLIC, REPEAT, NotReplayable, make_plan, route_of
+from cli.dlq_plan import (
+    ALREADY,
+    IS_NOT_PARKED,
+    IS_PARKED,
+    MAY_BE_TOLD,
+    OVERWRITES,
+    PUBLIC,
+    REPEAT,
+    NotReplayable,
+    make_plan,
+    mark_record,
+    route_of,
+)
 from pipeline import trail as trails
-from pipeline.deadletters import DeadLetter, Marker, Stored, read
+from pipeline.deadletters import DeadLetter, Stored, read
 from pipeline.delivery import DeadLetterReason, conclude
+from pipeline.dlq_marks import Act, Histories, Mark, histories
 from pipeline.enrich import refused
 from pipeline.ledger import EventRecord, Source
 from pipeline.notifications import Channel, Lane, Notification, replay_id
 from pipeline.outcomes import Status
 from pipeline.trail import Trail
+from streaming.producer import Record
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 OWN = (FIXTURES / "status-own.json").read_bytes()
@@ -133,19 +147,77 @@ def test_one_subject_is_replayed_once_for_all_its_letters() -> None:
     assert not plan.kept
 
 
+def done(one: DeadLetter, *acts: Act) -> Histories:
+    """Acts on one subject, in their order."""
+    return histories(
+        Mark(act=act, dead_letter=one.id, subject=one.subject, replay=at + 1 if act is Act.REPLAYED else 0, at_ms=at)
+        for at, act in enumerate(acts)
+    )
+
+
 def test_what_was_replayed_is_left_out_unless_again_and_then_has_the_next_number() -> None:
     one = letter(LANE, TOLD)
-    assert [kept.why for kept in make_plan([one], {one.subject: 2}, again=False).kept] == [ALREADY]
-    assert [replay.number for replay in make_plan([one], {one.subject: 2}, again=True).replays] == [3]
+    twice = done(one, Act.REPLAYED, Act.REPLAYED)
+    assert [kept.why for kept in make_plan([one], twice, again=False).kept] == [ALREADY]
+    assert [replay.number for replay in make_plan([one], twice, again=True).replays] == [3]
 
 
-def test_the_marker_lies_behind_its_letter_and_names_it() -> None:
-    one = letter(LANE, TOLD, offset=4)
-    (replay,) = make_plan([one], {}, again=False).replays
-    record = replay.marker()
-    assert (record.topic, record.partition, record.key, record.value) == (topics.DLQ, 1, b"EXB1", b"")
-    found = read(
-        Stored(partition=1, offset=9, at_ms=0, key=record.key, value=record.value, headers=record.headers),  # type: ignore[arg-type]
+def test_what_is_parked_is_left_out_unless_it_is_asked_for_and_then_nothing_else_is() -> None:
+    one, other = letter(LANE, TOLD), letter(topics.STATUS, b"{", offset=1)
+    parked = done(one, Act.PARKED)
+    plan = make_plan([one, other], parked, again=False)
+    assert ([replay.letters for replay in plan.replays], [kept.why for kept in plan.kept]) == ([(other,)], [IS_PARKED])
+    plan = make_plan([one, other], parked, again=False, parked=True)
+    assert ([replay.letters for replay in plan.replays], [kept.why for kept in plan.kept]) == (
+        [(one,)],
+        [IS_NOT_PARKED],
+    )
+
+
+def test_unparked_is_as_if_it_had_never_been_parked() -> None:
+    one = letter(LANE, TOLD)
+    assert [replay.number for replay in make_plan([one], done(one, Act.PARKED, Act.UNPARKED), again=False).replays] == [
+        1
+    ]
+
+
+def test_a_replay_broken_off_before_its_mark_is_repeated_under_the_same_id() -> None:
+    one = letter(LANE, TOLD)
+    (first,), (second,) = (make_plan([one], {}, again=False).replays for _ in range(2))
+    ids = [msgspec.json.decode(record.records(NOW)[1].value or b"", type=Notification).id for record in (first, second)]
+    assert ids[0] == ids[1] == replay_id(NOTIFICATION.id, 1)
+
+
+def back(record: object, offset: int = 9) -> object:
+    """As the reader meets it."""
+    assert isinstance(record, Record)
+    return read(
+        Stored(partition=1, offset=offset, at_ms=5, key=record.key, value=record.value, headers=record.headers),  # type: ignore[arg-type]
         PUBLIC,
     )
-    assert found == Marker(dead_letter="1-4", subject=one.subject, replay=1)
+
+
+def test_the_mark_of_a_replay_lies_behind_its_letter_and_names_it() -> None:
+    one = letter(LANE, TOLD, offset=4)
+    (replay,) = make_plan([one], {}, again=False).replays
+    record = replay.marker("olga")
+    assert (record.topic, record.partition, record.key, record.value) == (topics.DLQ, 1, b"EXB1", b"")
+    assert back(record) == Mark(
+        act=Act.REPLAYED,
+        dead_letter="1-4",
+        subject=one.subject,
+        replay=1,
+        target=LANE,
+        by="olga",
+        partition=1,
+        offset=9,
+        at_ms=5,
+    )
+
+
+def test_the_mark_of_a_parking_says_why() -> None:
+    one = letter(topics.STATUS, b"{", offset=4)
+    found = back(mark_record(one, Act.PARKED, "olga", why="the publisher knows " * 100))
+    assert isinstance(found, Mark)
+    assert (found.act, found.subject, found.by, found.replay) == (Act.PARKED, one.subject, "olga", 0)
+    assert found.why.startswith("the publisher knows the")

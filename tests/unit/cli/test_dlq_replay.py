@@ -48,7 +48,9 @@ def replays(count: int) -> list[Replay]:
 
 async def run(broker: Broker, count: int, per_second: int = 10_000) -> list[Done]:
     results: list[Done] = []
-    await replay_all(replays(count), broker, per_second=per_second, clock=lambda: NOW, on_done=results.append)
+    await replay_all(
+        replays(count), broker, by="olga", per_second=per_second, clock=lambda: NOW, on_done=results.append
+    )
     return results
 
 

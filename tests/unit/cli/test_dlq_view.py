@@ -11,6 +11,7 @@ from cli.dlq_plan import PUBLIC
 from cli.dlq_view import counts, line, list_table, show
 from pipeline import trail as trails
 from pipeline.deadletters import DeadLetter, Stored, read
+from pipeline.dlq_marks import NOTHING, Act, History, Mark
 from pipeline.trail import Trail
 
 SECRETS = ("+79991234567", "anna@example.org", "Your container", "Cargo loaded")
@@ -51,9 +52,9 @@ def printed(*parts: object, width: int = 160) -> str:
     return console.file.getvalue()
 
 
-def shown(one: DeadLetter, *, unmasked: bool = False) -> str:
+def shown(one: DeadLetter, history: History = NOTHING, *, unmasked: bool = False) -> str:
     console = Console(file=io.StringIO(), width=160)
-    show(console, one, 0, unmasked=unmasked)
+    show(console, one, history, unmasked=unmasked)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
 
@@ -72,7 +73,7 @@ def shown(one: DeadLetter, *, unmasked: bool = False) -> str:
 )
 def test_contacts_and_texts_are_masked_unless_asked_for(value: bytes, origin: str) -> None:
     one = letter(value, origin, error="no such user anna@example.org")
-    text = shown(one) + printed(list_table([one], {}, 160)) + msgspec.json.encode(line(one, 0)).decode()
+    text = shown(one) + printed(list_table([one], {}, 160)) + msgspec.json.encode(line(one, NOTHING)).decode()
     assert not [secret for secret in (*SECRETS, "123-45-67") if secret in text]
     assert "anna@example.org" in shown(one, unmasked=True)
 
@@ -120,10 +121,35 @@ def test_null_and_empty_values_differ() -> None:
     assert "0 bytes" in shown(letter(b"", topics.STATUS))
 
 
+def marks(*acts: Act) -> History:
+    return History(
+        tuple(
+            Mark(
+                act=act,
+                dead_letter="0-1",
+                subject="s",
+                replay=number if act is Act.REPLAYED else 0,
+                target="herald.email.bulk.v1" if act is Act.REPLAYED else "",
+                by="olga",
+                why="ask anna@example.org" if act is Act.PARKED else "",
+                at_ms=60_000 * number,
+            )
+            for number, act in enumerate(acts, start=1)
+        )
+    )
+
+
+def test_what_was_done_with_it_is_told_with_when_by_whom_and_why() -> None:
+    text = shown(letter(TOLD, "herald.email.bulk.v1"), marks(Act.REPLAYED, Act.PARKED))
+    assert "1970-01-01 00:01:00 replayed for the 1. time to herald.email.bulk.v1 by olga" in text
+    assert "1970-01-01 00:02:00 parked by olga: ask ***@example.org" in text
+    assert "nothing" in shown(letter(TOLD, "herald.email.bulk.v1"))
+
+
 @pytest.mark.parametrize("width", [80, 120, 200])
 def test_the_list_fits_and_cuts_the_error_alone(width: int) -> None:
     one = letter(TOLD, "herald.email.bulk.v1", error="the server said no, " * 20)
-    text = printed(list_table([one], {one.subject: 2}, width), width=width)
+    text = printed(list_table([one], {one.subject: marks(Act.REPLAYED, Act.REPLAYED)}, width), width=width)
     for whole in ("0-1", "01-01 00:00:00", "retries-exhausted", "email", "2×", "…"):
         assert whole in text
     assert all(len(row) <= width for row in text.splitlines())
@@ -131,7 +157,7 @@ def test_the_list_fits_and_cuts_the_error_alone(width: int) -> None:
 
 def test_counts_say_what_is_left() -> None:
     one, other = letter(TOLD, "herald.email.bulk.v1"), letter(b"{", topics.STATUS)
-    assert printed(counts([one, other], {one.subject: 1}, 1)).strip() == (
-        "2 dead letters (1 shown), 1 not replayed: 2 retries-exhausted"
+    assert printed(counts([one, other], {one.subject: marks(Act.PARKED)}, 1)).strip() == (
+        "2 dead letters (1 shown), 1 open: 2 retries-exhausted"
     )
-    assert printed(counts([], {}, 0)).strip() == "0 dead letters, 0 not replayed"
+    assert printed(counts([], {}, 0)).strip() == "0 dead letters, 0 open"

@@ -1,4 +1,4 @@
-"""The state of a dead letter is what was died of, and what the markers behind it say."""
+"""A dead letter is what it died of, and of what; a selection is what fits everything that is asked for."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -8,14 +8,11 @@ import pytest
 from pipeline import trail as trails
 from pipeline.deadletters import (
     DeadLetter,
-    Marker,
     Selection,
     Stored,
     ledger_line,
-    marker_headers,
     read,
     renew,
-    replays,
 )
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane, Notification, replay_id
@@ -98,31 +95,6 @@ def test_one_replay_does_for_one_subject(other: Trail, value: bytes, same: bool)
     assert (letter(died()).subject == letter(other, value, offset=8).subject) is same
 
 
-def marker(of: DeadLetter, replay: int) -> Marker:
-    headers = [(name, bytes(raw)) for name, raw in marker_headers(of, replay, LANE) if isinstance(raw, bytes)]
-    found = read(Stored(partition=2, offset=9, at_ms=2, key=b"k", value=b"", headers=headers), PUBLIC)
-    assert isinstance(found, Marker)
-    return found
-
-
-def test_a_marker_comes_back_as_it_was_written() -> None:
-    of = letter(died(LANE), TOLD)
-    assert marker(of, 3) == Marker(dead_letter="2-7", subject=of.subject, replay=3)
-
-
-def test_markers_count_the_replays_of_their_subject_in_any_order_and_more_than_once() -> None:
-    one, sibling, other = letter(died()), letter(died(index=1), offset=8), letter(died(offset=6))
-    counted = replays([marker(one, 1), marker(one, 2), marker(one, 2), marker(one, 1)])
-    assert counted == {one.subject: 2}
-    assert sibling.subject in counted
-    assert other.subject not in counted
-
-
-def test_the_fields_of_a_marker_fit_into_what_headers_hold() -> None:
-    long = letter(died("t" * 249, offset=10**14), b"x")
-    assert marker(long, 1).subject == long.subject
-
-
 def test_a_renewed_notification_is_another_with_as_long_to_live() -> None:
     told = renew(NOTIFICATION, 2, NOW)
     assert told == msgspec.structs.replace(
@@ -160,8 +132,22 @@ def test_the_ledger_says_where_a_replay_comes_from_and_nothing_personal() -> Non
         (Selection(channel=Channel.PUSH), False),
         (Selection(since_ms=1_000), True),
         (Selection(since_ms=1_001), False),
+        (Selection(until_ms=1_001), True),
+        (Selection(until_ms=1_000), False),
+        (Selection(error="TIMED out"), True),
+        (Selection(error="refused"), False),
+        (Selection(shipment="EXB1", event="e-1", recipient="anna"), True),
+        (Selection(shipment="EXB2"), False),
+        (Selection(event="e-2"), False),
+        (Selection(recipient="olga"), False),
         (Selection(ids={"2-7"}, reason="bug"), False),  # all that is given must fit
     ],
 )
 def test_a_selection_is_what_fits_everything(selection: Selection, matches: bool) -> None:
-    assert selection.matches(letter(died(LANE, reason="in-doubt"), TOLD)) is matches
+    trail = msgspec.structs.replace(died(LANE, reason="in-doubt"), error="the call timed out")
+    assert selection.matches(letter(trail, TOLD)) is matches
+
+
+def test_what_asks_for_nothing_is_known() -> None:
+    assert Selection().is_everything
+    assert not Selection(error="x").is_everything
