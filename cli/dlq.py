@@ -13,6 +13,7 @@ from cli.dlq_found import find, in_state
 from cli.dlq_options import Id, selecting
 from cli.dlq_park import park, unpark
 from cli.dlq_plan import Replay, make_plan
+from cli.dlq_purge import purge
 from cli.dlq_records import operator, with_producer
 from cli.dlq_replay import Done, replay_all
 from pipeline.deadletters import Selection
@@ -28,6 +29,7 @@ def dlq() -> None:
 
 dlq.add_command(park)
 dlq.add_command(unpark)
+dlq.add_command(purge)
 
 
 @dlq.command("list")

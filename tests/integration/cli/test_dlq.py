@@ -348,6 +348,7 @@ def test_an_id_that_is_not_there_is_told(kafka: str, command: list[str]) -> None
         ["show", "0-0"],
         ["replay", "--yes"],
         ["park", "0-0", "--why", "x"],
+        ["purge", "--before", "1d", "--yes"],
     ],
 )
 def test_a_missing_broker_is_said_in_words(command: list[str]) -> None:
