@@ -1,6 +1,7 @@
 """``herald demo``: the whole pipeline on this machine, a cargo feed through it, and an account at the end."""
 
 import asyncio
+import shlex
 import signal
 import sys
 import time
@@ -33,6 +34,7 @@ TIERS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
 GRACE_S = 7.0
 LOOK_EVERY_S = 0.5
 SETTLE_TIMEOUT_S = 120.0
+NOT_FOR_OTHERS = frozenset({"HERALD_API_KEYS", "HERALD_LOG_FORMAT"})
 
 # A bad day at every provider, so that there is something to retry and something to refuse.
 FAULTS = {
@@ -168,7 +170,9 @@ async def _watch(
 
 def _wait_for_ctrl_c(console: Console, pipeline: LocalPipeline) -> None:
     console.print(f"still running: {pipeline.api_url}/v1/notifications?shipment_id=…  X-API-Key: {pipeline.api_key}")
-    for name, value in pipeline.endpoints.environment().items():
-        console.print(f"export {name}={value}")
+    # All that another terminal needs for `herald doctor` and `herald dlq`: the demo's tiers are not the usual ones.
+    for name, value in pipeline.environment.items():
+        if name not in NOT_FOR_OTHERS:
+            console.print(f"export {name}={shlex.quote(value)}", soft_wrap=True, highlight=False)
     console.print("Ctrl-C stops everything")
     signal.pause()

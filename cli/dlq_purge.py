@@ -17,9 +17,9 @@ from cli.dlq_options import Moment
 from cli.dlq_reader import CannotRead, scan
 from cli.dlq_records import operator
 from observability import logging
-from pipeline.deadletters import DeadLetter
+from pipeline.deadletters import Place
 from pipeline.delivery import to_ms
-from pipeline.dlq_purge import PartitionPurge, Place, Stop, plan_purge
+from pipeline.dlq_purge import PartitionPurge, Stop, plan_purge
 from settings import Settings
 
 DELETE_TIMEOUT_S = 30.0
@@ -59,20 +59,10 @@ def purge(before: datetime, open_too: bool, yes: bool, confirm: str | None) -> N
 def _plan(settings: Settings, before_ms: int, open_too: bool) -> list[PartitionPurge]:
     places: list[Place] = []
     try:
-        found = scan(settings.kafka, settings.start_timeout_s, lambda letter: places.append(place_of(letter)))
+        found = scan(settings.kafka, settings.start_timeout_s, lambda letter: places.append(letter.place))
     except CannotRead as error:
         raise click.ClickException(str(error)) from error
     return plan_purge(places, found.marks, found.bounds, before_ms=before_ms, open_too=open_too)
-
-
-def place_of(letter: DeadLetter) -> Place:
-    return Place(
-        partition=letter.record.partition,
-        offset=letter.record.offset,
-        at_ms=letter.record.at_ms,
-        subject=letter.subject,
-        reason=letter.trail.reason,
-    )
 
 
 def plan_table(plan: list[PartitionPurge]) -> Table:

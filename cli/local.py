@@ -32,7 +32,7 @@ class LocalPipeline:
 
     @property
     def api_url(self) -> str:
-        return f"http://127.0.0.1:{self.supervisor.workers[Role.API].http_port}"
+        return self.supervisor.workers[Role.API].url
 
 
 @contextmanager

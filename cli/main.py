@@ -12,6 +12,7 @@ from settings import problems_of
 COMMANDS = {
     "demo": "cli.demo",
     "dlq": "cli.dlq",
+    "doctor": "cli.doctor",
     "migrate": "cli.migrate",
     "publish": "cli.publish",
     "run": "cli.run",

@@ -27,7 +27,7 @@ def run(roles: tuple[str, ...], folder: Path) -> None:
         supervisor.start()
         supervisor.wait_until_ready(READY_TIMEOUT_S)
         for worker in supervisor.workers.values():
-            click.echo(f"{worker.name:<12} ready, http://127.0.0.1:{worker.http_port}, log {worker.log_path}")
+            click.echo(f"{worker.name:<12} ready, {worker.url}, log {worker.log_path}")
         while supervisor.failure is None:
             time.sleep(1)
         raise WorkersFailed(supervisor.failure)

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from cli import workers_file
 from cli.worker import worker_command
+from cli.workers_file import WorkerEntry
 from settings import Role
 from stack.ports import free_ports
 
@@ -44,9 +46,15 @@ class Worker:
     started_at: float = 0.0
     ended_early: int = 0
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http_port}"
+
 
 class Supervisor:
-    """``environment`` is what every worker gets beside its own role, port and folder; logs go into ``folder``."""
+    """``environment`` is what every worker gets beside its own role, port and folder; logs go into ``folder``, and so
+    does, while they run, what `herald doctor` needs to find them.
+    """
 
     def __init__(
         self, roles: Iterable[Role], *, environment: Mapping[str, str], folder: Path, workers_per_role: int = 1
@@ -63,6 +71,7 @@ class Supervisor:
             name: Worker(name, role, port, folder / f"{name}.log", folder / "data" / name)
             for (role, name), port in zip(names, ports, strict=True)
         }
+        self._folder = folder
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
@@ -71,6 +80,9 @@ class Supervisor:
     def start(self) -> None:
         for worker in self.workers.values():
             self._start(worker)
+        workers_file.write(
+            self._folder, (WorkerEntry(one.name, one.url, str(one.data_dir)) for one in self.workers.values())
+        )
         self._watcher.start()
 
     def _start(self, worker: Worker) -> None:
@@ -100,7 +112,7 @@ class Supervisor:
 
     def _is_ready(self, worker: Worker) -> bool:
         try:
-            with DIRECT.open(f"http://127.0.0.1:{worker.http_port}/health/ready", timeout=ASK_TIMEOUT_S):
+            with DIRECT.open(f"{worker.url}/health/ready", timeout=ASK_TIMEOUT_S):
                 return True
         except (urllib.error.URLError, OSError):
             return False
@@ -133,6 +145,7 @@ class Supervisor:
     def stop(self, timeout_s: float = 45.0) -> list[str]:
         """SIGTERM to all, SIGKILL to what is left after the timeout; returns the names of those."""
         self._stopping.set()
+        workers_file.remove(self._folder)
         with self._lock:
             running = {name: one.process for name, one in self.workers.items() if one.process is not None}
         for process in running.values():

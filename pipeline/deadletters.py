@@ -46,6 +46,17 @@ class Stored:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """A dead letter, without what it holds."""
+
+    partition: int
+    offset: int
+    at_ms: int
+    subject: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeadLetter:
     """``notification_id`` and ``channel`` are None for anything else; ``record.value`` may have been left out."""
 
@@ -60,6 +71,16 @@ class DeadLetter:
     def id(self) -> str:
         """What people call it by."""
         return f"{self.record.partition}-{self.record.offset}"
+
+    @property
+    def place(self) -> Place:
+        return Place(
+            partition=self.record.partition,
+            offset=self.record.offset,
+            at_ms=self.record.at_ms,
+            subject=self.subject,
+            reason=self.trail.reason,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

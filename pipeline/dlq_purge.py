@@ -14,22 +14,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.deadletters import Place
 from pipeline.dlq_marks import NOTHING, Histories, Mark, histories
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """A dead letter, without what it holds."""
-
-    partition: int
-    offset: int
-    at_ms: int
-    subject: str
-    reason: str
-
-    @property
-    def id(self) -> str:
-        return f"{self.partition}-{self.offset}"
 
 
 class Stop(StrEnum):

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.deadletters import Place
 from pipeline.dlq_marks import NOTHING, Act, Mark, histories
-from pipeline.dlq_purge import PartitionPurge, Place, Stop, plan_purge
+from pipeline.dlq_purge import PartitionPurge, Stop, plan_purge
 
 OLD, YOUNG, BEFORE = 10, 200, 100
 

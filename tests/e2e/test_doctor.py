@@ -1,0 +1,105 @@
+"""`herald doctor` on the running pipeline: it calls it healthy, and names what is taken away from it."""
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+import topics
+from cli.doctor_checks import groups_of_roles
+from pipeline.notifications import Channel, Lane
+from settings import Role
+from stack import ServerName
+from tests.e2e.cargo import followed_by
+from tests.e2e.world import World, eventually
+
+Diagnosis = dict[str, Any]
+
+
+def examine(world: World, *, exit_code: int) -> Diagnosis | None:
+    """None where it ends otherwise."""
+    urls = [part for worker in world.pipeline.supervisor.workers.values() for part in ("--worker", worker.url)]
+    done = world.herald("doctor", "--json", *urls)
+    assert done.returncode in (0, 1), done.stderr
+    found: Diagnosis = json.loads(done.stdout)
+    assert found["healthy"] is (done.returncode == 0)
+    return found if done.returncode == exit_code else None
+
+
+def wrong(found: Diagnosis) -> dict[str, str]:
+    """What is wrong, by check."""
+    return {one["check"]: one["what"] for one in found["findings"] if one["level"] == "wrong"}
+
+
+@contextmanager
+def standing_still(world: World, role: Role) -> Iterator[None]:
+    """SIGSTOP: one that ended would be started again."""
+    process = world.pipeline.supervisor.workers[role].process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        process.send_signal(signal.SIGCONT)
+
+
+def test_a_pipeline_that_works_is_healthy(world: World) -> None:
+    found = eventually(lambda: examine(world, exit_code=0), "a healthy pipeline")
+    checked = {one["check"] for one in found["findings"]}
+    assert checked >= {"Kafka", "topics", "groups", "lag", "retries", "dead letters", "schema", "account", "Redis"}
+    assert checked >= {"SMS provider", "mail server", "FCM", "disk"}
+    assert sum(one["what"] == "is ready" for one in found["findings"]) == len(Role)
+    assert sum("keeps up" in one["what"] for one in found["findings"]) == len(groups_of_roles()) - 1
+    table = world.herald("doctor")
+    assert table.returncode == 0
+    assert "every role has workers" in table.stdout
+    assert "none was asked" in table.stdout, "nothing runs from the folder of the sources"
+
+
+@pytest.mark.timeout(240)
+def test_postgres_gone_is_told(world: World) -> None:
+    world.stack.kill(ServerName.POSTGRES)
+    try:
+        found = examine(world, exit_code=1)
+        assert found is not None
+        assert wrong(found).keys() == {"Postgres"}
+        assert {"account": "warning"}.items() <= {one["check"]: one["level"] for one in found["findings"]}.items()
+    finally:
+        world.stack.restart(ServerName.POSTGRES)
+    eventually(lambda: examine(world, exit_code=0), "healthy again")
+
+
+@pytest.mark.timeout(240)
+def test_a_worker_that_stands_still_is_told_with_what_waits_for_it(world: World) -> None:
+    shipment = followed_by(Channel.SMS)
+    world.subscribe(shipment)
+    event = shipment.event()
+    lane = topics.lane(Channel.SMS, Lane.URGENT)
+    with standing_still(world, Role.SEND_SMS):
+        before = sum(world.mark(lane).values()) + sum(world.mark(topics.lane(Channel.SMS, Lane.BULK)).values())
+        world.tell(event)
+        lanes = [topics.lane(Channel.SMS, one) for one in Lane]
+        eventually(lambda: sum(sum(world.mark(one).values()) for one in lanes) > before, "the notification in its lane")
+
+        def told() -> Diagnosis | None:
+            found = examine(world, exit_code=1)
+            # The group has no member once its session has run out.
+            return found if found and "groups" in wrong(found) else None
+
+        found = eventually(told, "a role without workers")
+        assert wrong(found)["groups"] == "no worker of send-sms"
+        behind = [one for one in found["findings"] if one["check"] == "lag" and "herald-send-sms" in one["what"]]
+        assert "1 records" in behind[0]["figure"]
+        (name,) = [key for key in wrong(found) if key.startswith("127.0.0.1:")]
+        assert name in world.pipeline.supervisor.workers[Role.SEND_SMS].url
+    world.outcomes_of(set(shipment.ids(event)))
+    eventually(lambda: examine(world, exit_code=0), "healthy again")
+
+
+def test_bad_settings_are_exit_code_2(world: World) -> None:
+    done = world.herald("doctor", HERALD_PARTITIONS="many")
+    assert done.returncode == 2
+    assert "HERALD_PARTITIONS" in done.stderr
