@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -24,7 +25,7 @@ from settings import Settings
 # Where `herald run` and `herald demo` start their workers, seen from where those are started.
 FOLDERS = (Path(".herald/run"), Path(".herald/demo/run"))
 # On top of what each check keeps to by itself, which gives the better answer.
-GRACE_S = 2.0
+GRACE_S = 4.0
 
 WORST_FIRST = (Level.WRONG, Level.WARNING, Level.OK)
 STYLES = {Level.OK: "green", Level.WARNING: "yellow", Level.WRONG: "bold red"}
@@ -71,21 +72,32 @@ def _local_workers() -> list[WorkerEntry]:
 
 async def examine(some: Sequence[Check]) -> list[Finding]:
     """All of them side by side, each within its time; in their order."""
-    found = await asyncio.gather(*map(_findings_of, some))
-    return [finding for findings in found for finding in findings]
+    # A thread each: the loop's own pool is as small as the machine, and the last would wait for the first to time out.
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(len(some)))
+    answers = await asyncio.gather(*map(_ask, some))
+    silent = {check.name for check, answer in zip(some, answers, strict=True) if isinstance(answer, str)}
+    findings: list[Finding] = []
+    for check, answer in zip(some, answers, strict=True):
+        if not isinstance(answer, str):
+            findings += answer
+        elif check.needs not in silent:
+            unknown = dict.fromkeys(one.name for one in some if one.needs == check.name and one.name in silent)
+            what = answer + (f"; so nothing is known of: {', '.join(unknown)}" if unknown else "")
+            findings.append(Finding(check.level, check.name, what, "", check.advice))
+    return findings
 
 
-async def _findings_of(check: Check) -> list[Finding]:
+async def _ask(check: Check) -> list[Finding] | str:
+    """What the check finds, or why it has no answer."""
     try:
         async with asyncio.timeout(TIMEOUT_S + GRACE_S):
             return await check.ask()
     except CannotAsk as error:
-        problem = redact_text(str(error))
+        return redact_text(str(error))
     except TimeoutError:
-        problem = f"no answer within {TIMEOUT_S:g} s"
+        return f"no answer within {TIMEOUT_S:g} s"
     except Exception as bug:  # noqa: BLE001 -- it is told like the rest: one broken check must not hide the others
-        problem = redact_text(f"the check failed: {type(bug).__name__}: {bug}")
-    return [Finding(check.level, check.name, problem, "", check.advice)]
+        return redact_text(f"the check failed: {type(bug).__name__}: {bug}")
 
 
 def findings_table(findings: Sequence[Finding]) -> Table:

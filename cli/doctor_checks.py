@@ -27,6 +27,7 @@ from pipeline.symptoms import DeadLetterFacts
 from settings import Role, Settings
 
 TIMEOUT_S = 10.0
+KAFKA, POSTGRES = "Kafka", "Postgres"
 
 RETRY_GROUP = f"herald-{Role.RETRY}"
 URGENT = frozenset(topics.lane(channel, Lane.URGENT) for channel in Channel)
@@ -34,34 +35,36 @@ URGENT = frozenset(topics.lane(channel, Lane.URGENT) for channel in Channel)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Check:
-    """``ask`` raises CannotAsk where there is no answer; that is then a finding of ``level``."""
+    """``ask`` raises CannotAsk where there is no answer; that is then a finding of ``level``, unless the check that it
+    ``needs`` has none either.
+    """
 
     name: str
     ask: Callable[[], Awaitable[list[Finding]]]
     level: Level = Level.WRONG
     advice: str = ""
+    needs: str = ""
 
 
 def checks(settings: Settings, workers: Sequence[WorkerEntry]) -> Iterator[Check]:
     ask = _Asker(settings)
     warning = Level.WARNING
-    start = "without it nothing moves, and nothing is lost"
-    yield Check(name="Kafka", ask=ask.kafka, advice=start)
-    yield Check(name="topics", ask=ask.topics)
-    yield Check(name="groups", ask=ask.groups)
+    yield Check(name=KAFKA, ask=ask.kafka, advice="without it nothing moves, and nothing is lost")
+    yield Check(name="topics", ask=ask.topics, needs=KAFKA)
+    yield Check(name="groups", ask=ask.groups, needs=KAFKA)
     for group, read in topics_of_groups(settings).items():
-        yield Check(name="lag", ask=partial(ask.lag, group, read))
-    yield Check(name="retries", ask=ask.retries)
-    yield Check(name="dead letters", ask=ask.dead_letters, level=warning)
+        yield Check(name="lag", ask=partial(ask.lag, group, read), needs=KAFKA)
+    yield Check(name="retries", ask=ask.retries, needs=KAFKA)
+    yield Check(name="dead letters", ask=ask.dead_letters, level=warning, needs=KAFKA)
     sending = "sending goes on; outcomes wait in Kafka and the API knows older ones"
-    yield Check(name="Postgres", ask=ask.schema, advice=sending)
-    yield Check(name="account", ask=ask.account, level=warning)
+    yield Check(name=POSTGRES, ask=ask.schema, advice=sending)
+    yield Check(name="account", ask=ask.account, level=warning, needs=POSTGRES)
     yield Check(name="Redis", ask=ask.redis, level=warning, advice="nothing depends on it: the API is slower")
     for name, address in providers(settings).items():
-        advice = "unreachable from here: its messages wait or are tried again"
+        advice = f"{address} cannot be reached from here: what it is to tell waits, or is tried again"
         yield Check(name=name, ask=partial(ask.provider, name, address), level=warning, advice=advice)
-    for path in sorted({settings.data_dir.absolute(), *(Path(one.data_dir) for one in workers if one.data_dir)}):
-        yield Check(name="disk", ask=partial(ask.disk, path))
+    folders = [settings.data_dir, *(Path(one.data_dir) for one in workers if one.data_dir)]
+    yield Check(name="disk", ask=partial(ask.disks, folders))
     for one in workers:
         yield Check(name=one.name, ask=partial(ask.worker, one), advice="see its log; its supervisor starts it again")
 
@@ -98,7 +101,7 @@ class _Asker:
 
     async def kafka(self) -> list[Finding]:
         brokers = await asyncio.to_thread(self._kafka().brokers)
-        return [Finding(Level.OK, "Kafka", "answers", f"{brokers} brokers")]
+        return [Finding(Level.OK, KAFKA, "answers", f"brokers: {brokers}")]
 
     async def topics(self) -> list[Finding]:
         settings = self._settings
@@ -144,8 +147,9 @@ class _Asker:
         await probes.reach(address, TIMEOUT_S)
         return [Finding(Level.OK, name, "can be reached", str(address))]
 
-    async def disk(self, path: Path) -> list[Finding]:
-        return diagnosis.judge_disk(str(path), *await asyncio.to_thread(probes.disk, path))
+    async def disks(self, folders: Sequence[Path]) -> list[Finding]:
+        found = await asyncio.to_thread(probes.disks, folders)
+        return [finding for disk in found for finding in diagnosis.judge_disk(*disk)]
 
     async def worker(self, entry: WorkerEntry) -> list[Finding]:
         return diagnosis.judge_worker(await probes.ask_worker(entry.name, entry.url, TIMEOUT_S))

@@ -22,6 +22,7 @@ from pipeline.symptoms import GroupFacts, LagFacts, TopicFacts
 Place = tuple[str, int]
 
 POLL_S = 0.1
+GIVE_UP_S = 3.0
 MIN_ISR = "min.insync.replicas"
 
 
@@ -34,6 +35,8 @@ def asking(kafka: str) -> Iterator[None]:
     """What Kafka's client raises becomes CannotAsk."""
     try:
         yield
+    except TimeoutError as error:
+        raise CannotAsk(f"Kafka at {kafka}: no answer in time") from error
     except KafkaException as error:
         raise CannotAsk(f"Kafka at {kafka}: {error.args[0].str()}") from error
 
@@ -49,6 +52,10 @@ class KafkaProbe:
     def _left_s(self) -> float:
         return max(POLL_S, self._deadline - time.monotonic())
 
+    def _wait_s(self) -> float:
+        """A request that is given up by us, before it gives up by itself, would outlive its client."""
+        return self._left_s() + GIVE_UP_S
+
     def brokers(self) -> int:
         with asking(self._kafka):
             return len(self._admin.list_topics(timeout=self._left_s()).brokers)
@@ -59,14 +66,14 @@ class KafkaProbe:
             present = [name for name in wanted if name in there]
             resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in present]
             answers = self._admin.describe_configs(resources, request_timeout=self._left_s()) if resources else {}
-            min_isr = {one.name: int(answer.result(self._left_s())[MIN_ISR].value) for one, answer in answers.items()}
+            min_isr = {one.name: int(answer.result(self._wait_s())[MIN_ISR].value) for one, answer in answers.items()}
         return [_topic_facts(name, there.get(name), min_isr.get(name, 1)) for name in wanted]
 
     def groups(self, roles: Mapping[str, str], not_needed: Collection[str]) -> list[GroupFacts]:
         """``roles`` by their groups; of those that are ``not_needed``, having no worker is no fault."""
         with asking(self._kafka):
             answers = self._admin.describe_consumer_groups(list(roles), request_timeout=self._left_s())
-            found = {group: answer.result(self._left_s()) for group, answer in answers.items()}
+            found = {group: answer.result(self._wait_s()) for group, answer in answers.items()}
         return [
             GroupFacts(role, len(found[group].members), _word(found[group].state), role not in not_needed)
             for group, role in roles.items()
@@ -116,7 +123,7 @@ class KafkaProbe:
         asked = self._admin.list_consumer_group_offsets(
             [ConsumerGroupTopicPartitions(group)], request_timeout=self._left_s()
         )
-        found = asked[group].result(self._left_s()).topic_partitions
+        found = asked[group].result(self._wait_s()).topic_partitions
         return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
 
     def _offsets(self, places: Collection[Place], spec: OffsetSpec) -> dict[Place, int]:
@@ -127,7 +134,7 @@ class KafkaProbe:
         )
         answers = {(one.topic, one.partition): answer for one, answer in asked.items()}
         return {
-            place: cast(ListOffsetsResultInfo, answer.result(self._left_s())).offset
+            place: cast(ListOffsetsResultInfo, answer.result(self._wait_s())).offset
             for place, answer in answers.items()
         }
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 import shutil
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,14 +98,18 @@ async def reach(address: Address, timeout_s: float) -> None:
         raise CannotAsk(error.strerror or str(error)) from error
 
 
-def disk(path: Path) -> tuple[int, int]:
-    """Free and all bytes where ``path`` is, or will be. Raises CannotAsk."""
-    there = next((one for one in (path, *path.absolute().parents) if one.exists()), Path("/"))
+def disks(folders: Iterable[Path]) -> list[tuple[str, int, int]]:
+    """Where each folder is, or will be: free and all bytes, once for each disk. Raises CannotAsk."""
+    found: dict[int, tuple[str, int, int]] = {}
     try:
-        usage = shutil.disk_usage(there)
+        for folder in folders:
+            path = folder.absolute()
+            there = next(one for one in (path, *path.parents) if one.exists())
+            usage = shutil.disk_usage(there)
+            found.setdefault(there.stat().st_dev, (str(path), usage.free, usage.total))
     except OSError as error:
         raise CannotAsk(str(error)) from error
-    return usage.free, usage.total
+    return list(found.values())
 
 
 async def ask_worker(name: str, url: str, timeout_s: float) -> WorkerFacts:
@@ -114,7 +118,7 @@ async def ask_worker(name: str, url: str, timeout_s: float) -> WorkerFacts:
     with _translated():
         async with aiohttp.ClientSession(url.rstrip("/") + "/", timeout=timeout) as session:
             async with session.get("health/ready") as answer:
-                problems = (await answer.json())["problems"]
+                problems = (await answer.json(content_type=None))["problems"]
             async with session.get("metrics") as answer:
                 answer.raise_for_status()
                 text = await answer.text()

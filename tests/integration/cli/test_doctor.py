@@ -1,0 +1,234 @@
+"""`herald doctor` asks real servers: what waits and for how long, which topics fit, what the schema lacks."""
+
+import json
+import time
+import uuid
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import asyncpg
+import pytest
+from click.testing import CliRunner, Result
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
+
+from cli.doctor import doctor
+from cli.doctor_kafka import CannotAsk, KafkaProbe
+from cli.doctor_probes import Address, applied_changesets, known_changesets, ping_redis, reach, unaccounted
+from pipeline.symptoms import TopicFacts
+
+TIMEOUT_S = 15.0
+HOUR_MS = 3_600_000
+COORDINATING = (
+    KafkaError.NOT_COORDINATOR,
+    KafkaError.COORDINATOR_NOT_AVAILABLE,
+    KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+)
+
+
+@dataclass(frozen=True)
+class Held:
+    """A topic of two partitions, and a group that has read some of it."""
+
+    kafka: str
+    topic: str
+    group: str
+
+    def produce(self, count: int, *, age_ms: int, partition: int = 0) -> None:
+        producer = Producer({"bootstrap.servers": self.kafka})
+        now_ms = int(time.time() * 1000)
+        for _ in range(count):
+            producer.produce(self.topic, b"x", partition=partition, timestamp=now_ms - age_ms)
+        assert producer.flush(TIMEOUT_S) == 0
+
+    def commit(self, offset: int, *, partition: int = 0) -> None:
+        """The first commit of a broker makes it the coordinator, which may take it a moment."""
+        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": self.group, "enable.auto.commit": False})
+        deadline = time.monotonic() + TIMEOUT_S
+        try:
+            while True:
+                try:
+                    consumer.commit(offsets=[TopicPartition(self.topic, partition, offset)], asynchronous=False)
+                    return
+                except KafkaException as error:
+                    assert error.args[0].code() in COORDINATING, error
+                    assert time.monotonic() < deadline, error
+        finally:
+            consumer.close()
+
+    def probe(self) -> KafkaProbe:
+        return KafkaProbe(self.kafka, TIMEOUT_S)
+
+
+@pytest.fixture
+def held(kafka: str) -> Held:
+    topic = f"doctor-{uuid.uuid4().hex[:12]}"
+    admin = AdminClient({"bootstrap.servers": kafka})
+    made = admin.create_topics([NewTopic(topic, 2, 1)], operation_timeout=TIMEOUT_S)
+    made[topic].result(TIMEOUT_S)
+    return Held(kafka, topic, f"group-of-{topic}")
+
+
+def now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+def test_lag_is_what_is_not_committed_and_as_old_as_its_oldest_record(held: Held) -> None:
+    held.produce(3, age_ms=2 * HOUR_MS)
+    held.produce(2, age_ms=HOUR_MS)
+    held.produce(1, age_ms=0, partition=1)
+    held.commit(3)
+    (lag,) = held.probe().lags(held.group, [held.topic, "no-such-topic"], [held.topic], now_ms())
+    assert (lag.topic, lag.records, lag.urgent) == (held.topic, 3, True)
+    assert lag.oldest_s == pytest.approx(3_600, abs=30)
+
+
+def test_a_group_that_has_never_committed_lags_by_all_there_is(held: Held) -> None:
+    held.produce(4, age_ms=HOUR_MS)
+    (lag,) = held.probe().lags(held.group, [held.topic], [], now_ms())
+    assert (lag.records, lag.urgent) == (4, False)
+
+
+def test_what_was_deleted_before_it_was_read_is_no_lag(held: Held) -> None:
+    held.produce(4, age_ms=0)
+    admin = AdminClient({"bootstrap.servers": held.kafka})
+    for deleted in admin.delete_records([TopicPartition(held.topic, 0, 4)]).values():
+        deleted.result(TIMEOUT_S)
+    assert held.probe().lags(held.group, [held.topic], [], now_ms()) == []
+
+
+def test_offsets_without_records_are_no_lag(held: Held) -> None:
+    """A transaction's marker takes an offset, and nobody is ever given it."""
+    producer = Producer({"bootstrap.servers": held.kafka, "transactional.id": held.topic})
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    producer.produce(held.topic, b"x", partition=0)
+    producer.commit_transaction(TIMEOUT_S)
+    held.commit(1)
+    assert held.probe().lags(held.group, [held.topic], [], now_ms()) == []
+
+
+def test_the_heads_of_tiers_come_whole(held: Held) -> None:
+    held.produce(2, age_ms=HOUR_MS)
+    held.produce(1, age_ms=0, partition=1)
+    counts, heads = held.probe().waiting(held.group, {held.topic: "30s"})
+    assert counts == {held.topic: 3}
+    assert sorted(head.partition() for head in heads[held.topic]) == [0, 1]
+
+
+def test_topics_are_there_with_their_partitions_or_not(held: Held) -> None:
+    assert held.probe().topics([held.topic, "no-such-topic"]) == [
+        TopicFacts(held.topic, 2),
+        TopicFacts("no-such-topic", 0),
+    ]
+    assert held.probe().topics(["no-such-topic"]) == [TopicFacts("no-such-topic", 0)]
+
+
+def test_a_group_has_its_members_while_they_are_there(held: Held) -> None:
+    (group,) = held.probe().groups({held.group: "sink"}, ())
+    assert (group.role, group.members, group.state, group.needed) == ("sink", 0, "dead", True)
+    consumer = Consumer({"bootstrap.servers": held.kafka, "group.id": held.group})
+    assigned: list[TopicPartition] = []
+    consumer.subscribe([held.topic], on_assign=lambda _, partitions: assigned.extend(partitions))
+    try:
+        deadline = time.monotonic() + TIMEOUT_S
+        while not assigned:
+            assert time.monotonic() < deadline, "never assigned"
+            consumer.poll(0.1)
+        (group,) = held.probe().groups({held.group: "sink"}, ["sink"])
+        assert (group.members, group.state, group.needed) == (1, "stable", False)
+    finally:
+        consumer.close()
+
+
+@pytest.mark.parametrize("what", ["brokers", "topics", "groups", "lags"])
+def test_without_a_broker_each_question_ends_in_time(what: str) -> None:
+    probe = KafkaProbe("127.0.0.1:1", 1.0)
+    ask = {
+        "brokers": probe.brokers,
+        "topics": lambda: probe.topics(["t"]),
+        "groups": lambda: probe.groups({"g": "sink"}, ()),
+        "lags": lambda: probe.lags("g", ["t"], [], 0),
+    }[what]
+    began = time.monotonic()
+    with pytest.raises(CannotAsk, match=r"Kafka at 127\.0\.0\.1:1"):
+        ask()
+    assert time.monotonic() - began < 5
+
+
+async def test_the_schema_is_known_by_its_changesets(database: str, empty_database: str) -> None:
+    assert list(await applied_changesets(database, TIMEOUT_S)) == known_changesets()
+    assert await applied_changesets(empty_database, TIMEOUT_S) == []
+
+
+async def test_the_account_is_as_old_as_its_oldest(database: str) -> None:
+    assert await unaccounted(database, TIMEOUT_S) == (0, 0.0)
+    connection = await asyncpg.connect(database, timeout=TIMEOUT_S)
+    try:
+        for offset, hours in enumerate((1, 3)):
+            await connection.execute(
+                """
+                INSERT INTO event_ledger VALUES (
+                    'cargo.status.v1', 0, $1, 0, 'e-1', 'EXB1', 'ARRI', 'accepted', NULL,
+                    jsonb_build_array(jsonb_build_object('id', $2::uuid, 'channel', 'sms', 'recipient', 'anna')),
+                    ARRAY[$2::uuid], now() - make_interval(hours => $3)
+                )
+                """,
+                offset,
+                uuid.uuid4(),
+                hours,
+            )
+    finally:
+        await connection.close()
+    count, oldest_s = await unaccounted(database, TIMEOUT_S)
+    assert (count, oldest_s) == (2, pytest.approx(3 * 3_600, abs=30))
+
+
+async def test_what_is_not_there_is_said(redis_url: str) -> None:
+    await ping_redis(redis_url, TIMEOUT_S)
+    for ask in (
+        ping_redis("redis://127.0.0.1:1/0", 1.0),
+        reach(Address("127.0.0.1", 1), 1.0),
+        unaccounted("postgresql://u:secret@127.0.0.1:1/x", 1.0),
+    ):
+        with pytest.raises(CannotAsk) as refused:
+            await ask
+        assert "secret" not in str(refused.value)
+
+
+def run(environment: Mapping[str, str], *arguments: str) -> Result:
+    return CliRunner(env={"COLUMNS": "200", **environment}).invoke(doctor, list(arguments))
+
+
+@pytest.fixture
+def fresh(kafka: str, empty_database: str, redis_db: str) -> Iterator[dict[str, str]]:
+    """Servers with nothing of ours on them, and no provider."""
+    yield {
+        "HERALD_KAFKA": kafka,
+        "HERALD_POSTGRES": empty_database,
+        "HERALD_REDIS": redis_db,
+        "HERALD_RETRY_TIERS_S": "77777",
+        "HERALD_SMS_URL": "http://127.0.0.1:1/",
+        "HERALD_SMTP_PORT": "1",
+        "HERALD_FCM_URL": "http://127.0.0.1:1/",
+    }
+
+
+def test_what_was_never_set_up_is_told_with_what_to_do(fresh: dict[str, str]) -> None:
+    result = run(fresh, "--json", "--worker", "http://127.0.0.1:1")
+    assert result.exit_code == 1, result.output
+    found = json.loads(result.stdout)
+    by_check = {one["check"]: one for one in found["findings"]}
+    assert found["healthy"] is False
+    (missing,) = [one for one in found["findings"] if one["what"].startswith("missing: ")]
+    assert "herald.retry.77777s.v1" in missing["what"]
+    assert missing["advice"] == "herald topics create"
+    assert by_check["schema"]["advice"] == "herald migrate"
+    assert [by_check[name]["level"] for name in ("Kafka", "Redis", "mail server", "FCM", "127.0.0.1:1")] == [
+        *("ok", "ok", "warning", "warning", "wrong")
+    ]
+    assert found["findings"][0]["level"] == "wrong", "the worst first"
+
+
+def test_a_worker_is_an_address_of_http(fresh: dict[str, str]) -> None:
+    assert run(fresh, "--worker", "127.0.0.1:8080").exit_code == 2
