@@ -1,9 +1,14 @@
 """`herald dlq purge` on a broker of its own: what it deletes is gone for everybody, so no other test may live there."""
 
 import json
+import os
+import pty
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -19,6 +24,8 @@ from stack import Endpoints, Stack
 
 TIMEOUT_S = 30.0
 DAY_MS = 86_400_000
+ROOT = Path(__file__).parents[3]
+COMMAND = ("dlq", "purge", "--before", "2d", "--open-too", "--yes")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +113,30 @@ def test_from_the_front_up_to_what_must_stay(kafka: str) -> None:
     assert result.exit_code == 0, result.output
     assert left(kafka) == {young}
     assert "nothing to delete" in run(kafka, "purge", "--before", "7d", "--yes", "--confirm", topics.DLQ).output
+
+
+@pytest.mark.parametrize(("typed", "exit_code"), [("yes", 2), (topics.DLQ, 0)])
+def test_at_a_terminal_the_name_of_the_topic_is_asked_for(kafka: str, typed: str, exit_code: int) -> None:
+    one = die(kafka, days_ago=3, partition=1)
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from cli.main import main; main()", *COMMAND],
+        cwd=ROOT,
+        env={**os.environ, "HERALD_KAFKA": kafka},
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        os.write(ours, f"{typed}\n".encode())
+        output, _ = process.communicate(timeout=TIMEOUT_S)
+    finally:
+        process.kill()
+        os.close(ours)
+        os.close(theirs)
+    assert (process.returncode, one in left(kafka)) == (exit_code, exit_code != 0), output
+    assert "for good. Type the topic's name" in output
 
 
 def test_what_came_after_a_time_stays(kafka: str) -> None:
