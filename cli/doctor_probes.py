@@ -26,7 +26,7 @@ UNACCOUNTED = """
     SELECT count(*), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 FROM unaccounted_notification
 """
 
-CIRCUIT, DLQ_LIMIT, STUCK = "herald_circuit_state", "herald_dlq_limit_reached", "herald_stuck_seconds"
+CIRCUIT, HALTED, STUCK = "herald_circuit_state", "herald_dead_letter_limit_reached", "herald_stuck_seconds"
 
 
 def known_changesets() -> list[str]:
@@ -148,6 +148,6 @@ def worker_facts(name: str, unready: Sequence[str], metrics: str) -> WorkerFacts
             for one in samples
             if one.name == CIRCUIT
         },
-        dlq_limit_reached=any(one.value > 0 for one in samples if one.name == DLQ_LIMIT),
+        halted=any(one.value > 0 for one in samples if one.name == HALTED),
         stuck_s=max((one.value for one in samples if one.name == STUCK), default=0.0),
     )

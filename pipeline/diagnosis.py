@@ -173,7 +173,7 @@ def judge_worker(facts: WorkerFacts) -> list[Finding]:
             found.append(
                 Finding(level, facts.name, f"circuit of {provider} ({channel})", CIRCUITS.get(state, "?"), advice)
             )
-    if facts.dlq_limit_reached:
+    if facts.halted:
         advice = "find the cause in herald dlq list before it goes on"
         found.append(_wrong(facts.name, "has met its limit of dead letters", "", advice))
     if facts.stuck_s > STUCK_S:

@@ -67,7 +67,7 @@ class WorkerFacts:
     name: str
     unready: tuple[str, ...] = ()
     circuits: Mapping[tuple[str, str], int]
-    dlq_limit_reached: bool = False
+    halted: bool = False
     stuck_s: float = 0.0
 
 
