@@ -158,8 +158,9 @@ class Sender:
         return None
 
     async def _deliver(self, call: Call[Sending]) -> None:
-        with ExitStack() as held:
-            held.callback(self._release, call)
+        with ExitStack() as slot, ExitStack() as keys:
+            slot.callback(self._settle, call)
+            keys.callback(self._release, call)
             with self._engine.work():
                 if not (items := _live(call.items)):
                     return
@@ -168,18 +169,27 @@ class Sender:
                 known, unknown = await self._parted(items)
                 # A worker that was frozen since may not be the one to send these any more.
                 await self._engine.membership()
-                if not (unknown := _live(unknown)) and not known:
+                if not _live(items):
                     return
                 judged, again = await self._tell(call, unknown)
-                # The keys and the call are free as soon as the provider has answered, not when Kafka has.
-                held.pop_all()
+                # Frozen in the call: whoever took over decides what is in doubt, and a second word would contradict it.
+                await self._engine.membership()
+                if not _live(items):
+                    return
+                # The keys are free as soon as the provider has answered, not when Kafka has.
+                keys.pop_all()
                 self._release(call, again)
                 await self._out.send_all(self._records(judged))
                 await self._claims.finish(claimed, _offsets(again))
-                ended = [*(item.value for item in known), *(one for one, _ in judged)]
-                for fetch, count in Counter(one.fetch for one in ended).items():
+                finished = [*(item.value for item in known), *(one for one, _ in judged)]
+                for fetch, count in Counter(one.fetch for one in finished).items():
                     self._engine.in_flight.finish(fetch, count)
-                self._guard.note(len(judged), sum(verdict.dead_letter is not None for _, verdict in judged))
+                ended = [verdict for _, verdict in judged if verdict.outcome is not None]
+                self._guard.note(len(ended), sum(verdict.dead_letter is not None for verdict in ended))
+
+    def _settle(self, call: Call[Sending]) -> None:
+        self._dispatch.settle(call)
+        self._wake.set()
 
     def _release(self, call: Call[Sending], again: Iterable[Item[Sending]] = ()) -> None:
         self._dispatch.release(call, time.monotonic(), again)

@@ -2,8 +2,9 @@
 
 - A batch is due when it is full (count or bytes), when its oldest message has waited for the linger, or at once while
   no call of its lane is under way: batching costs nothing without load.
-- Messages of one key never travel in two calls at once: a later one waits until the earlier call is over. Within a
+- Messages of one key never travel in two calls at once: a later one waits until the earlier call is answered. Within a
   batch they keep their order, which the provider keeps too.
+- A call counts as under way until what it came to is durable: what a crash may repeat is bounded by their number.
 - Urgent goes first, and bulk leaves it some of the calls.
 """
 
@@ -87,9 +88,12 @@ class LaneQueue(Generic[T]):
         self._bytes -= item.size
         return item
 
-    def release(self, batch: list[Item[T]], again: Sequence[Item[T]] = ()) -> None:
-        """The call is over: ``again``, of its messages, and what waited behind its keys go to the front, in order."""
+    def settle(self) -> None:
+        """What a call came to is durable: another one may be under way."""
         self.calls -= 1
+
+    def release(self, batch: list[Item[T]], again: Sequence[Item[T]] = ()) -> None:
+        """The call is answered: ``again`` of it, and what waited behind its keys, go to the front, in order."""
         keys = {item.key for item in batch}
         self._busy -= keys
         waited = [*again, *(item for key in keys for item in self._behind.pop(key, ()))]

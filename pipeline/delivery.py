@@ -11,6 +11,7 @@
 
 A notification older than its expiry is stale news: `expired`, unsent. Doubt stays: what an earlier attempt may have
 told already ends as `unconfirmed` where it would have ended as `temporary-failure` or `expired`, which say "not told".
+What can never be told was not told then either: `permanent-failure` stands.
 """
 
 from dataclasses import dataclass, replace

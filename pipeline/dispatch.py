@@ -29,7 +29,7 @@ class CallPolicy:
 
 @dataclass(slots=True, eq=False)
 class Call(Generic[T]):
-    """A batch on its way to the provider. Ends in `Dispatch.release`, however it comes."""
+    """A batch on its way to the provider. Ends in `Dispatch.release`, then `Dispatch.settle`, however it comes."""
 
     lane: Lane
     items: list[Item[T]]
@@ -91,7 +91,11 @@ class Dispatch(Generic[T]):
         return isinstance(result, Unavailable) and self.circuit is not CircuitState.CLOSED
 
     def release(self, call: Call[T], now: float, again: Iterable[Item[T]] = ()) -> None:
-        """The call is over, and its keys are free; ``again`` of its messages are to be sent anew."""
+        """The call is answered, or not made, and its keys are free; ``again`` of its messages are to be sent anew."""
         if call.probe and not call.answered:
             self._circuit.abandon(now)
         self._queues[call.lane].release(call.items, list(again))
+
+    def settle(self, call: Call[T]) -> None:
+        """What it came to is durable, or nothing will be."""
+        self._queues[call.lane].settle()

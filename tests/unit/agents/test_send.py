@@ -648,3 +648,32 @@ async def test_a_wait_of_before_says_nothing_of_the_attempt_that_followed_it(rol
     await second.sent(record(5, "n-0", trail=due))
     assert second.provider.told == ["n-0"]
     await second.sender.stop()
+
+
+async def test_a_worker_frozen_in_its_call_leaves_the_last_word_to_its_successor(
+    role: Role, membership: Membership
+) -> None:
+    """It wakes up with an answer, and its partition is somebody else's: the claim says in doubt, and that stands."""
+    role.provider.open.clear()
+    await role.offer(record(0))
+    await until(lambda: bool(role.provider.calls))
+    membership.held = False
+    role.provider.open.set()
+    await turns()
+    await role.engine.drain()
+    await role.restart()
+    membership.held = True
+    await turns()
+    assert role.statuses() == {}
+    assert role.claims.is_in_doubt(HERE, 0)
+
+
+async def test_retries_are_no_dead_letters_and_break_no_row_of_them(role: Role) -> None:
+    role.limits = DeadLetterPolicy(consecutive=3, ratio=1.0, window=1_000)
+    await role.sender.stop()
+    await role.start()
+    role.provider.answer = lambda some: [TransientError("busy")] * len(some)
+    given_up = Trail(attempts=1)
+    for offset in range(4):
+        await role.offer(record(2 * offset), record(2 * offset + 1, trail=given_up))
+    await until(lambda: role.engine.halted is not None)

@@ -37,6 +37,7 @@ def answered(by: Dispatch[str], call: Call[str], result: SendResult, now: float 
     by.answer(call, [result] * len(call.items), now)
     again = [item for item in call.items if by.costs_nothing(result)]
     by.release(call, now, again)
+    by.settle(call)
 
 
 def test_urgent_goes_first_and_finds_room_that_bulk_must_leave() -> None:
@@ -104,7 +105,9 @@ def test_a_probe_that_was_not_made_is_made_later() -> None:
     queue = dispatch(failures=1)
     push(queue, "a")
     answered(queue, take(queue), DOWN)
-    queue.release(take(queue, 1.0), 1.0)
+    probe = take(queue, 1.0)
+    queue.release(probe, 1.0)
+    queue.settle(probe)
     push(queue, "b")
     assert queue.circuit is CircuitState.OPEN
     assert queue.next(1.5) == 0.5
@@ -129,3 +132,15 @@ def test_partitions_that_are_taken_away_leave_the_circuit_as_it_is() -> None:
     answered(queue, take(queue), DOWN)
     queue.clear()
     assert (queue.circuit, queue.next(5.0)) == (CircuitState.OPEN, None)
+
+
+def test_a_call_holds_its_place_until_what_it_came_to_is_durable() -> None:
+    """Its keys are free before: what a crash may repeat is bounded by the calls, order by the keys."""
+    queue = dispatch(calls=2, for_urgent=1)
+    push(queue, "a", "b", "c", "d")
+    call = take(queue)
+    queue.answer(call, [Accepted("r")] * 3, 0.0)
+    queue.release(call, 0.0)
+    assert queue.next(9.0) is None
+    queue.settle(call)
+    assert values(take(queue, 9.0)) == ["d"]
