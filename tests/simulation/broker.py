@@ -12,6 +12,7 @@ from faust.types.tuples import TP
 
 import topics
 from streaming.producer import ProduceFailed, Record
+from tests.simulation.choices import place_name
 
 if TYPE_CHECKING:
     from tests.simulation.life import Life
@@ -48,7 +49,7 @@ class Broker:
         self.groups: dict[str, Group] = {}
         self._readers: dict[str, list[Callable[[], None]]] = defaultdict(list)
 
-    def append(self, record: Record) -> TP:
+    def append(self, record: Record, by: "Life | None" = None) -> TP:
         partition = record.partition
         if partition < 0:
             partition = topics.partition_of(record.key or b"", self.partitions)
@@ -64,7 +65,7 @@ class Broker:
             self._world.now_ms(),
         )
         log.append(kept)
-        self._world.checks.appended(tp, kept)
+        self._world.checks.appended(tp, kept, by)
         for group in self._readers[record.topic]:
             group()
         return tp
@@ -99,9 +100,9 @@ class SimulatedProducer:
             return {}
         life, world = self._life, self._life.world
         await life.step("before it produces")
-        way = world.choices.take(6, 60.0)
+        way = world.choices.take(place_name(life.name, "produce"), 6, 60.0)
         if way == 5:
-            kept = world.choices.take(len(records) + 1, 2.0)
+            kept = world.choices.take(place_name(life.name, "kept"), len(records) + 1, 2.0)
             world.note(life.name, "fails to produce: %d of %d records are kept", kept, len(records))
             self._land(records[:kept])
             raise ProduceFailed("told to fail")
@@ -127,7 +128,7 @@ class SimulatedProducer:
         broker = self._life.world.broker
         offsets: dict[int, int] = {}
         for record in records:
-            tp = broker.append(record)
+            tp = broker.append(record, self._life)
             offsets[tp.partition if record.partition < 0 else record.partition] = broker.end(tp) - 1
         return offsets
 
@@ -136,6 +137,9 @@ class Listener(Protocol):
     """A member's side of the group protocol; called in the world's time, not the member's."""
 
     life: "Life"
+
+    @property
+    def generation(self) -> int: ...
 
     def revoke(self) -> None:
         """Give the partitions up, then call `Group.ready`."""

@@ -1,19 +1,22 @@
-"""What goes wrong, and when? A schedule: the n-th time that something could go differently, the number of how.
+"""What goes wrong, and when? A schedule: for a place at which something could go differently, the number of how.
 
-0 is the way of a good day. A schedule names the bad ones only, so its shortest form is the shortest bad story:
+A place is a name and how often it was passed before; 0 is the way of a good day. A schedule names the bad ones only, so
+its shortest form is the shortest bad story:
 
-    12:3 40:1      the 12th choice takes way 3, the 40th takes way 1, every other takes way 0
+    send-1.before-it-commits#2:1 provider#4:8      the third commit of send-1 kills it, the fifth call is answered so
 """
 
 import random
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Protocol
 
-Schedule = Mapping[int, int]
+Place = tuple[str, int]
+Schedule = Mapping[Place, int]
 
 
 class Source(Protocol):
-    def take(self, number: int, ways: int, bad_one_in: float) -> int: ...
+    def take(self, place: Place, ways: int, bad_one_in: float) -> int: ...
 
 
 class Drawn:
@@ -24,7 +27,7 @@ class Drawn:
         # Some schedules are nearly calm, some are storms.
         self._calm = self._random.choice((0.3, 1.0, 1.0, 3.0))
 
-    def take(self, number: int, ways: int, bad_one_in: float) -> int:
+    def take(self, place: Place, ways: int, bad_one_in: float) -> int:
         if self._random.random() * bad_one_in * self._calm >= 1.0:
             return 0
         return self._random.randrange(1, ways)
@@ -36,8 +39,8 @@ class Given:
     def __init__(self, schedule: Schedule) -> None:
         self._schedule = schedule
 
-    def take(self, number: int, ways: int, bad_one_in: float) -> int:
-        return min(self._schedule.get(number, 0), ways - 1)
+    def take(self, place: Place, ways: int, bad_one_in: float) -> int:
+        return min(self._schedule.get(place, 0), ways - 1)
 
 
 class Choices:
@@ -45,29 +48,39 @@ class Choices:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._number = 0
+        self._passed: dict[str, int] = {}
         self._is_calm = False
-        self.taken: dict[int, int] = {}
+        self.taken: dict[Place, int] = {}
 
-    def take(self, ways: int, bad_one_in: float) -> int:
+    def take(self, name: str, ways: int, bad_one_in: float) -> int:
         """0 to ``ways - 1``; about one in ``bad_one_in`` is not 0."""
         if self._is_calm:
             return 0
-        number = self._number
-        self._number += 1
-        if way := self._source.take(number, ways, bad_one_in):
-            self.taken[number] = way
+        number = self._passed.get(name, 0)
+        self._passed[name] = number + 1
+        place = (name, number)
+        if way := self._source.take(place, ways, bad_one_in):
+            self.taken[place] = way
         return way
 
     def calm(self) -> None:
         self._is_calm = True
 
 
+@lru_cache(maxsize=1_000)
+def place_name(who: str, where: str) -> str:
+    return f"{who}.{where}".replace(" ", "-")
+
+
 def written(schedule: Schedule) -> str:
-    return " ".join(f"{number}:{way}" for number, way in sorted(schedule.items()))
+    return " ".join(f"{name}#{number}:{way}" for (name, number), way in schedule.items())
 
 
 def parsed(text: str) -> Schedule:
     """Raises ValueError."""
-    pairs = (entry.split(":") for entry in text.split())
-    return {int(number): int(way) for number, way in pairs}
+    schedule: dict[Place, int] = {}
+    for entry in text.split():
+        place, _, way = entry.rpartition(":")
+        name, _, number = place.rpartition("#")
+        schedule[name, int(number)] = int(way)
+    return schedule

@@ -16,6 +16,7 @@ from faust.types.tuples import TP
 
 from streaming.consumer import FetchConsumer
 from tests.simulation.broker import Group
+from tests.simulation.choices import place_name
 from tests.simulation.tables import SimulatedTable
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class SimulatedConsumer(FetchConsumer):
         self.life.spawn(self._read())
 
     # The group's side: called in the world's time
+
+    @property
+    def generation(self) -> int:
+        return self.app.consumer_generation_id
 
     def revoke(self) -> None:
         if self._leaving is None or self._leaving.done():
@@ -205,7 +210,7 @@ class SimulatedConsumer(FetchConsumer):
             log, at = world.broker.logs[tp], self._at[tp]
             if at >= len(log):
                 return
-            way = world.choices.take(4, 15.0)
+            way = world.choices.take(place_name(self.life.name, "fetch"), 4, 15.0)
             records = log[at : at + (1 if way == 1 else FETCH_RECORDS)]
             self._at[tp] = at + len(records)
             if way == 2:
@@ -238,7 +243,7 @@ class SimulatedClient:
     def __init__(self, life: "Life", group: Group) -> None:
         self.life = life
         self.group = group
-        self._generation = -1
+        self.generation = -1
         self._assigned: frozenset[TP] = frozenset()
         self._at: dict[TP, int] = {}
         self._paused: set[TP] = set()
@@ -261,7 +266,7 @@ class SimulatedClient:
 
     async def _take_over(self, assigned: frozenset[TP], generation: int) -> None:
         self._assigned = assigned
-        self._generation = generation
+        self.generation = generation
         self._paused.clear()
         self._at = {tp: self.group.committed.get(tp, 0) for tp in assigned}
         self._some.set()
@@ -316,7 +321,7 @@ class SimulatedClient:
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         for tp in offsets:
             self._check(tp)
-        generation = self._generation
+        generation = self.generation
         await self.life.step("before it commits")
         await asyncio.sleep(COMMIT_S)
         while self.life.cut_off:

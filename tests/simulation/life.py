@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from tests.simulation.choices import place_name
 from tests.simulation.loop import LIFE, Ended, Handle
 
 if TYPE_CHECKING:
@@ -61,7 +62,7 @@ class Life:
 
     async def step(self, what: str) -> None:
         """Something may happen to the process here. Does not return in one that died."""
-        mishap = self.world.choices.take(5, MISHAP_ONE_IN)
+        mishap = self.world.choices.take(place_name(self.name, what), 5, MISHAP_ONE_IN)
         if mishap:
             self._strike(mishap, what)
         if self.dead or self.frozen:

@@ -78,7 +78,7 @@ class SimulatedProvider:
         if world.loop.time() < ledger.down_until:
             await asyncio.sleep(QUICK_S)
             return [TransientError("connection refused") for _ in notifications]
-        way = world.choices.take(14, 5.0)
+        way = world.choices.take("provider.call", 14, 5.0)
         await asyncio.sleep(SLOW_S if way == 1 else QUICK_S)
         match way:
             case 0 | 1:
@@ -117,7 +117,7 @@ class SimulatedProvider:
                 return [TransientError("connection refused") for _ in notifications]
 
     def _one(self, notification: Notification) -> SendResult:
-        match self._life.world.choices.take(6, 2.0):
+        match self._life.world.choices.take("provider.one", 6, 2.0):
             case 1:
                 return TransientError("busy")
             case 2:

@@ -32,7 +32,7 @@ NEVER_S = 1e9
 
 def sending(choices: Choices) -> World:
     """Notifications on their lanes, two workers that send, one that lets wait."""
-    provider = choices.take(3, 1.5)
+    provider = choices.take("provider", 3, 1.5)
     world = World(choices, Facts(honours_keys=provider == 1, resends=provider == 2, expire_after_s=0))
     world.add(SendRole(), 2)
     world.add(RetryRole(), 1)
@@ -43,7 +43,7 @@ def sending(choices: Choices) -> World:
 
 
 def _lane(world: World, number: int, urgent: bool) -> None:
-    lives_s = (86_400, 4, 12)[world.choices.take(3, 8.0)]
+    lives_s = (86_400, 4, 12)[world.choices.take("lives", 3, 8.0)]
     now = T0 + timedelta(seconds=world.loop.time())
     told = notification(
         f"n-{number}",
@@ -53,7 +53,7 @@ def _lane(world: World, number: int, urgent: bool) -> None:
         expires_at=now + timedelta(seconds=lives_s),
     )
     # Enrich makes a notification again when it died before it could note that it had.
-    for again in range(1 + world.choices.take(2, 6.0)):
+    for again in range(1 + world.choices.take("made-again", 2, 6.0)):
         made = msgspec.structs.replace(told, created_at=now + timedelta(seconds=again))
         world.broker.append(Record(topics.lane(Channel.SMS, told.lane), told.recipient.encode(), encode(made)))
 
@@ -69,8 +69,8 @@ def enriching(choices: Choices) -> World:
 
 def everything(choices: Choices) -> World:
     """Status events, and every role that they pass."""
-    provider = choices.take(3, 1.5)
-    expire_after_s = (3_600.0, 6.0)[choices.take(2, 5.0)]
+    provider = choices.take("provider", 3, 1.5)
+    expire_after_s = (3_600.0, 6.0)[choices.take("lives", 2, 5.0)]
     world = World(choices, Facts(provider == 1, provider == 2, expire_after_s))
     world.add(EnrichRole(), 2)
     world.add(SendRole(), 2)
@@ -90,7 +90,7 @@ PROFILES: dict[str, Callable[[Choices], World]] = {
 def _cargo(world: World, events: int) -> None:
     for number in range(events):
         shipment = f"s-{number % 3}"
-        since_s = (0.0, 3.0, NEVER_S)[world.choices.take(3, 4.0)]
+        since_s = (0.0, 3.0, NEVER_S)[world.choices.take("subscription", 3, 4.0)]
         people = [
             Recipient(recipient_id=f"{shipment}-{one}", addresses={Channel.SMS: "+79990000001"}) for one in "ab"[: 1 + number % 2]
         ]
@@ -99,12 +99,12 @@ def _cargo(world: World, events: int) -> None:
         )
         code = StatusCode.HOLD if number % 2 else StatusCode.LOAD
         event = StatusEvent(event_id=f"e-{number}", shipment_id=shipment, status=code, occurred_at=T0)
-        for again in range(1 + world.choices.take(2, 6.0)):
+        for again in range(1 + world.choices.take("published-again", 2, 6.0)):
             world.publish_at(0.5 + 0.4 * number + 3.0 * again, lambda event=event: _publish(world, event))
 
 
 def _publish(world: World, event: StatusEvent) -> None:
-    key = (event.shipment_id, "a container")[world.choices.take(2, 6.0)]
+    key = (event.shipment_id, "a container")[world.choices.take("key", 2, 6.0)]
     world.broker.append(Record(topics.STATUS, key.encode(), encode(event)))
 
 

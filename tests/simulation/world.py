@@ -12,7 +12,7 @@ from pipeline.subscriptions import Subscription
 from tests.fakes import T0_MS
 from tests.simulation.broker import NOTICE_S, Broker, Group, Listener
 from tests.simulation.checks import Checks, Violation
-from tests.simulation.choices import Choices
+from tests.simulation.choices import Choices, place_name
 from tests.simulation.life import Life
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.provider import Ledger
@@ -111,7 +111,7 @@ class World:
         return subscription if self.loop.time() >= since else None
 
     async def postgres(self, life: Life, store: Callable[[], list[bool]]) -> list[bool]:
-        way = self.choices.take(4, 12.0)
+        way = self.choices.take("postgres", 4, 12.0)
         if way == 1:
             self._postgres_away_until = self.loop.time() + 4.0
             self.note("postgres", "is away for 4 s")
@@ -142,6 +142,15 @@ class World:
             self.note(worker.name, "starts again")
         worker.group.join(worker.listener)
 
+    def is_current(self, life: Life, generation: int) -> bool:
+        """Whether the life has, in its group, what it was given in that generation."""
+        worker = self.workers[life.name]
+        return worker.life is life and worker.listener is not None and worker.group.is_current(worker.listener, generation)
+
+    def generation(self, life: Life) -> int:
+        worker = self.workers[life.name]
+        return worker.listener.generation if worker.life is life and worker.listener is not None else -1
+
     def may_strike(self) -> bool:
         if self._mishaps >= MISHAPS:
             return False
@@ -154,7 +163,7 @@ class World:
         assert worker.life is life and gone is not None
         self.checks.lost(life)
         self.later(self.session_timeout_s, self._expel, worker.group, gone)
-        match self.choices.take(3, 2.0):
+        match self.choices.take(place_name(life.name, "restart"), 3, 2.0):
             case 0:
                 self.later(1.0, self._start, worker, gone)
             case 1:
