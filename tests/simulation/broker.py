@@ -259,6 +259,8 @@ class Group:
 
     def _tell(self, member: Listener, assigned: frozenset[TP], generation: int) -> None:
         if generation == self.generation and not member.life.dead:
+            if member.life.unreachable_since is None:
+                member.life.heard_at = None
             member.assign(assigned, generation)
 
     def is_member(self, listener: Listener) -> bool:

@@ -6,6 +6,7 @@ While it runs
     - nothing comes back from a tier before it is due
     - a record is taken into a call again only if its worker is gone and left it in doubt, and the policy is to tell again
     - an attempt that stands on the lane twice is made once
+    - no stranger begins a call
     - no process ends itself but for a broker that fails it
 In the end
     - everything is read, in time
@@ -15,7 +16,7 @@ In the end
     - nobody was told twice, but where the policy is to tell again: once more for each call that left doubt
     - no outcome took more attempts than there are
 
-A worker that has been expelled and does not know it (a stranger) cannot be held to what it does at the provider.
+A stranger is a worker that has been expelled and does not know it yet.
 """
 
 from collections import defaultdict
@@ -30,7 +31,7 @@ import topics
 from agents.turn import source_of
 from pipeline import trail as trails
 from pipeline.enrich import SeenRow
-from pipeline.errors import Throttled, TransientError, Unconfirmed
+from pipeline.errors import Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.ledger import Disposition, EventRecord, Source
 from pipeline.notifications import Channel, Lane, Notification
 from pipeline.outcomes import Outcome, Status
@@ -59,13 +60,11 @@ class Violation(AssertionError):
 class Call:
     """One notification in one provider call.
 
-    ``by_stranger``: its worker had been expelled, and did not know. ``settled``: what follows from it is durable, and
-    that nothing else must.
+    ``attempt`` is what came before it. ``settled``: what follows from it is durable, and that nothing else must.
     """
 
     life: "Life"
     generation: int
-    by_stranger: bool
     at: tuple[TP, int]
     attempt: tuple[int, int]
     result: SendResult | None = None
@@ -74,7 +73,7 @@ class Call:
     @property
     def doubt(self) -> int:
         """How often more somebody may be told for it: by a successor, and by what its own worker makes of the answer."""
-        return 2 if self.by_stranger or not self.settled else int(isinstance(self.result, Unconfirmed))
+        return 2 if not self.settled else int(isinstance(self.result, Unconfirmed))
 
     def __str__(self) -> str:
         answer = "no answer" if self.result is None else repr(self.result)
@@ -223,18 +222,23 @@ class Checks:
         generation, stranger = self._world.generation(life), self._is_stranger(life)
         for one in notifications:
             at = self._read[id(one)][1]
-            call = Call(life, generation, stranger, at, self._attempts[at])
+            call = Call(life, generation, at, self._attempts[at])
+            if stranger:
+                self.fail(f"{life.name} has been expelled, and calls for {one.id[:8]}")
+            may_again = self._world.policy.may_send_again(one, self._world.now_ms())
             for before in self.calls[one.id]:
-                if not self._may_follow(before, call):
+                if not self._may_follow(before, call, may_again):
                     self.fail(f"{one.id[:8]} is told again by {life.name}; before: {before}")
             self.calls[one.id].append(call)
 
-    def _may_follow(self, before: Call, call: Call) -> bool:
-        if before.by_stranger or call.by_stranger:
-            return True
+    def _may_follow(self, before: Call, call: Call, may_again: bool) -> bool:
         if before.at == call.at:
-            return self._world.resends and not before.settled and self._is_lost(before)
-        return before.attempt != call.attempt
+            if before.life is call.life and isinstance(before.result, Unavailable):
+                return True
+            return may_again and not before.settled and self._is_lost(before)
+        if before.attempt == call.attempt:
+            return False
+        return may_again or isinstance(before.result, TransientError)
 
     def _is_stranger(self, life: "Life") -> bool:
         return not self._world.is_current(life, self._world.generation(life))
@@ -316,15 +320,13 @@ class Checks:
             self.fail(f"{outcome.notification_id[:8]} is `sent`, and the provider knows nothing of it")
         if outcome.attempts > self._world.attempts:
             self.fail(f"{outcome.notification_id[:8]} took {outcome.attempts} attempts")
-        # The provider's word on a later attempt is taken for all of them.
-        says_not_told = outcome.status in NOT_TOLD or (
-            outcome.status is Status.PERMANENT_FAILURE and not any(call.doubt for call in calls)
-        )
-        if says_not_told and told and id not in self._by_strangers and not any(call.by_stranger for call in calls):
-            self.fail(f"{id[:8]} was told {told} times, and its outcome is {outcome.status}")
-        doubt = sum(call.doubt for call in calls if call.by_stranger or self._world.resends)
-        if told > 1 + doubt:
+        doubt = sum(call.doubt for call in calls)
+        if told > 1 + (doubt if self._world.policy.send_again else 0):
             self.fail(f"{id[:8]} was told {told} times; calls: {'; '.join(map(str, calls))}")
-        spent = sum(not isinstance(call.result, Throttled) for call in calls)
-        if spent > self._world.attempts and all(call.settled and not call.by_stranger for call in calls):
+        # The provider's word on a later attempt is taken for all of them.
+        says_not_told = outcome.status in NOT_TOLD or (outcome.status is Status.PERMANENT_FAILURE and not doubt)
+        if told and says_not_told and id not in self._by_strangers and all(call.settled for call in calls):
+            self.fail(f"{id[:8]} was told {told} times, and its outcome is {outcome.status}")
+        spent = sum(not isinstance(call.result, Throttled | Unavailable) for call in calls)
+        if spent > self._world.attempts and all(call.settled for call in calls):
             self.fail(f"{id[:8]} took {spent} attempts; calls: {'; '.join(map(str, calls))}")

@@ -7,7 +7,7 @@ offsets are committed, how partitions are given up) without Faust's loop and cli
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from aiokafka import TopicPartition
@@ -317,6 +317,14 @@ class SimulatedClient:
     def _check(self, tp: TopicPartition) -> None:
         if TP(*tp) not in self._assigned:
             raise IllegalStateError(f"{tp} is not assigned")
+
+    async def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
+        await asyncio.sleep(COMMIT_S)
+        return {tp: self.highwater(tp) for tp in tps}
+
+    async def position(self, tp: TopicPartition) -> int:
+        self._check(tp)
+        return self._at[TP(*tp)]
 
     async def commit(self, offsets: Mapping[TopicPartition, int]) -> None:
         for tp in offsets:

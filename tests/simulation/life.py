@@ -30,6 +30,8 @@ class Life:
         self.frozen = False
         self.cut_off = False
         self.unreachable_since: float | None = None
+        # When it last heard from its group, unless it does all the time.
+        self.heard_at: float | None = None
         self.parked: list[Handle] = []
         self._context: Context = copy_context()
         self._context.run(LIFE.set, self)
@@ -45,6 +47,10 @@ class Life:
             pass
         except Exception as error:  # noqa: BLE001 Faust would end the process for it
             self.end(f"{type(error).__name__}: {error}")
+
+    def is_member(self) -> bool:
+        """As `streaming.lease.Lease` has it."""
+        return self.heard_at is None or self.world.loop.time() < self.heard_at + self.world.session_timeout_s
 
     def end(self, reason: str) -> NoReturn:
         """The process ends itself, as `streaming.watchdog.end_process` does."""
@@ -93,6 +99,8 @@ class Life:
         since = self.world.loop.time()
         if self.unreachable_since is None:
             self.unreachable_since = since
+            if self.heard_at is None:
+                self.heard_at = since
             self.world.later(self.world.session_timeout_s, self.world.expire, self, since)
         self.world.later(seconds, until)
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from pipeline.errors import PermanentError, Throttled, TransientError, Unconfirmed
+from pipeline.errors import PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.notifications import Channel, Notification
 from pipeline.ports import Accepted, SendResult
 
@@ -18,25 +18,27 @@ if TYPE_CHECKING:
 
 QUICK_S, SLOW_S = 0.03, 1.5
 CALL_TIMEOUT_S = 2.0
+ON_THE_WAY_S = 20.0
 
 
 @dataclass
 class Ledger:
     """Of the provider, for all workers; by notification id."""
 
-    honours_keys: bool
+    key_lifetime_s: float
     told: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    references: dict[str, str] = field(default_factory=dict)
+    references: dict[str, tuple[float, str]] = field(default_factory=dict)
     given: set[str] = field(default_factory=set)
     down_until: float = 0.0
 
-    def tell(self, notification: Notification) -> Accepted:
-        known = self.references.get(notification.id)
-        if known is not None and self.honours_keys:
-            return Accepted(known)
+    def tell(self, notification: Notification, now: float) -> Accepted:
+        first_at, reference = self.references.get(notification.id, (0.0, ""))
+        # A call that was held up on its way may come a little after its key has died.
+        if reference and self.key_lifetime_s and now < first_at + self.key_lifetime_s + ON_THE_WAY_S:
+            return Accepted(reference)
         self.told[notification.id] += 1
         reference = f"{notification.id}/{self.told[notification.id]}"
-        self.references[notification.id] = reference
+        self.references[notification.id] = (now, reference)
         self.given.add(reference)
         return Accepted(reference)
 
@@ -52,7 +54,7 @@ class SimulatedProvider:
         self._life = life
         self._ledger = ledger
         self.max_messages = max_messages
-        self.honours_idempotency = ledger.honours_keys
+        self.key_lifetime_s = ledger.key_lifetime_s
 
     async def start(self) -> None: ...
 
@@ -77,12 +79,12 @@ class SimulatedProvider:
         life, world, ledger = self._life, self._life.world, self._ledger
         if world.loop.time() < ledger.down_until:
             await asyncio.sleep(QUICK_S)
-            return [TransientError("connection refused") for _ in notifications]
+            return [Unavailable("connection refused") for _ in notifications]
         way = world.choices.take("provider.call", 14, 5.0)
         await asyncio.sleep(SLOW_S if way == 1 else QUICK_S)
         match way:
             case 0 | 1:
-                return [ledger.tell(one) for one in notifications]
+                return [ledger.tell(one, world.loop.time()) for one in notifications]
             case 2:
                 return [TransientError("busy") for _ in notifications]
             case 3:
@@ -95,26 +97,26 @@ class SimulatedProvider:
                 return [Unconfirmed("connection reset") for _ in notifications]
             case 8:
                 for one in notifications:
-                    ledger.tell(one)
+                    ledger.tell(one, world.loop.time())
                 return [Unconfirmed("connection reset") for _ in notifications]
             case 9:
                 raise RuntimeError("a bug in the adapter, before the call")
             case 10:
                 for one in notifications:
-                    ledger.tell(one)
+                    ledger.tell(one, world.loop.time())
                 raise RuntimeError("a bug in the adapter, after the call")
             case 11:
-                world.later(CALL_TIMEOUT_S * 2, lambda: [ledger.tell(one) for one in notifications])
+                world.later(CALL_TIMEOUT_S * 2, lambda: [ledger.tell(one, world.loop.time()) for one in notifications])
                 await asyncio.sleep(3600)
                 raise AssertionError("nobody waits so long")
             case 12:
                 for one in notifications:
-                    ledger.tell(one)
+                    ledger.tell(one, world.loop.time())
                 return [Accepted("of another")] * (len(notifications) - 1)
             case _:
                 ledger.down_until = world.loop.time() + 6.0
                 world.note("provider", "is down for 6 s")
-                return [TransientError("connection refused") for _ in notifications]
+                return [Unavailable("connection refused") for _ in notifications]
 
     def _one(self, notification: Notification) -> SendResult:
         match self._life.world.choices.take("provider.one", 6, 2.0):
@@ -127,10 +129,10 @@ class SimulatedProvider:
             case 4:
                 return Unconfirmed("lost")
             case 5:
-                self._ledger.tell(notification)
+                self._ledger.tell(notification, self._life.world.loop.time())
                 return Unconfirmed("lost")
             case _:
-                return self._ledger.tell(notification)
+                return self._ledger.tell(notification, self._life.world.loop.time())
 
 
 def _shown(notifications: Sequence[Notification], results: Sequence[SendResult]) -> str:

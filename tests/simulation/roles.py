@@ -9,8 +9,12 @@ import asyncio
 
 import topics
 from agents import delay, enrich, send, sending, sink
+from agents.guard import DeadLetterGuard
 from pipeline.batching import BatchPolicy
+from pipeline.circuit import CircuitPolicy
+from pipeline.deadletter_limits import DeadLetterPolicy
 from pipeline.delivery import SendPolicy
+from pipeline.dispatch import CallPolicy, Dispatch
 from pipeline.enrich import EnrichPolicy
 from pipeline.events import StatusEvent
 from pipeline.notifications import Channel, Lane
@@ -35,12 +39,17 @@ if TYPE_CHECKING:
     from tests.simulation.world import World
 
 TIERS_S = (2.0, 5.0)
+PROVIDER = "simulated"
 RETRY = RetryPolicy(tiers_s=TIERS_S, attempts=3, total_s=60.0, jitter=0.05)
-CALLS = send.CallPolicy(calls=3, for_urgent=1, timeout_s=CALL_TIMEOUT_S)
+CALLS = CallPolicy(calls=3, for_urgent=1)
+CIRCUIT = CircuitPolicy(failures=2, wait_s=1.0, longest_wait_s=4.0)
 BATCHES = BatchPolicy(messages=3, size_bytes=1 << 20, linger_s=0.02)
 # Calls that hang outlast it.
 DRAIN_TIMEOUT_S = 2.5
 WINDOW = 8
+# A role that halts waits for somebody to look.
+DEAD_LETTERS = DeadLetterPolicy(consecutive=1_000_000, ratio=2.0, window=1)
+PATIENCE_S = 120.0
 WAITS = 2
 
 LANES = tuple(topics.lane(Channel.SMS, lane) for lane in Lane)
@@ -92,8 +101,10 @@ class SimulatedApp:
     def __init__(self, life: "Life", group: Group) -> None:
         self.life = life
         self.group = group
-        self.engine = Engine(drain_timeout_s=DRAIN_TIMEOUT_S, end=life.end)
+        self.engine = Engine(drain_timeout_s=DRAIN_TIMEOUT_S, is_member=life.is_member, end=life.end)
         self.metrics: Any = NoMetrics()
+        self.guard = DeadLetterGuard(DEAD_LETTERS, self.engine, self.metrics)
+        self.patience = Patience(PATIENCE_S, clock=life.world.loop.time)
         self.records_out = SimulatedProducer(life)
         self.consumer_generation_id = -1
         self.made: list[SimulatedTable] = []
@@ -126,9 +137,18 @@ class SimulatedApp:
             self.life.spawn(body(stream))  # type: ignore[arg-type]
 
 
+def token(_: int) -> str:
+    """In place of `secrets.token_hex`: an owner's name, in the order in which they come."""
+    return cast("Life", LIFE.get()).world.new_token()
+
+
 def new_table(app: SimulatedApp, name: str, **_: object) -> SimulatedTable:
     """In place of `streaming.table.table`."""
     return app.table(name)
+
+
+def send_policy(*, send_again: bool, key_lifetime_s: float) -> SendPolicy:
+    return SendPolicy(retry=RETRY, provider=PROVIDER, send_again=send_again, key_lifetime_s=key_lifetime_s)
 
 
 class Role(Protocol):
@@ -177,9 +197,9 @@ class WatchedClaims(Claims):
         self._taken[id(claimed)] = {tp: list(some) for tp, some in offsets.items()}
         return claimed
 
-    async def finish(self, claimed: Any) -> None:
+    async def finish(self, claimed: Any, again: Any) -> None:
         offsets = self._taken.pop(id(claimed))
-        await super().finish(claimed)
+        await super().finish(claimed, again)
         self._life.world.checks.settled(self._life, offsets)
 
 
@@ -203,9 +223,11 @@ class SendRole(ConsumerRole):
             out=app.records_out,
             claims=claims,
             provider=provider,
-            policy=SendPolicy(retry=RETRY, provider=provider.name, resend_in_doubt=world.resends),
-            batches=BATCHES,
-            calls=CALLS,
+            policy=world.policy,
+            dispatch=Dispatch(BATCHES, CALLS, CIRCUIT),
+            call_timeout_s=CALL_TIMEOUT_S,
+            guard=app.guard,
+            patience=app.patience,
             metrics=app.metrics,
             clock_ms=world.now_ms,
             chance=lambda: 0.5,
@@ -245,6 +267,7 @@ class EnrichRole(ConsumerRole):
             tiers_s=TIERS_S,
             partitions=world.broker.partitions,
             caught_up=lambda partition: True,
+            guard=app.guard,
             metrics=app.metrics,
             clock_ms=world.now_ms,
         )
@@ -290,8 +313,9 @@ class SinkRole(ConsumerRole):
             store=SimulatedStore(app.life),
             cache=NoCache(),
             out=app.records_out,
-            patience=Patience(1e6, clock=world.loop.time),
+            patience=app.patience,
             draining=lambda: app.engine.draining,
+            guard=app.guard,
             metrics=app.metrics,
             clock_ms=world.now_ms,
         )
@@ -313,6 +337,7 @@ class RetryRole:
             tiers={topics.retry(tier_s): topics.tier_name(tier_s) for tier_s in TIERS_S},
             out=SimulatedProducer(life),
             read=delay.reader(world.now_ms),
+            patience=Patience(PATIENCE_S, clock=world.loop.time),
             metrics=NoMetrics(),  # type: ignore[arg-type]
             clock_ms=world.now_ms,
             end=life.end,

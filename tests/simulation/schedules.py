@@ -23,7 +23,7 @@ from pipeline.vocabulary import StatusCode
 from streaming.producer import Record
 from tests.fakes import T0, notification
 from tests.simulation.choices import Choices
-from tests.simulation.roles import EnrichRole, RetryRole, SendRole, SinkRole, new_table, watched_read
+from tests.simulation.roles import EnrichRole, RetryRole, SendRole, SinkRole, new_table, token, watched_read
 from tests.simulation.tables import Batch
 from tests.simulation.world import Facts, World
 
@@ -32,14 +32,26 @@ NEVER_S = 1e9
 
 def sending(choices: Choices) -> World:
     """Notifications on their lanes, two workers that send, one that lets wait."""
-    provider = choices.take("provider", 3, 1.5)
-    world = World(choices, Facts(honours_keys=provider == 1, resends=provider == 2, expire_after_s=0))
+    world = World(choices, Facts(**_provider(choices), expire_after_s=0))
     world.add(SendRole(), 2)
     world.add(RetryRole(), 1)
     for number in range(5):
         urgent = number % 3 == 2
         world.publish_at(0.5 + 0.4 * number, lambda number=number, urgent=urgent: _lane(world, number, urgent))
     return world
+
+
+def _provider(choices: Choices) -> dict[str, Any]:
+    """What the provider and the channel promise: nothing, keys for good, rather twice than not, keys for a while."""
+    match choices.take("provider", 4, 1.3):
+        case 1:
+            return {"send_again": False, "key_lifetime_s": NEVER_S}
+        case 2:
+            return {"send_again": True, "key_lifetime_s": 0.0}
+        case 3:
+            return {"send_again": False, "key_lifetime_s": 8.0}
+        case _:
+            return {"send_again": False, "key_lifetime_s": 0.0}
 
 
 def _lane(world: World, number: int, urgent: bool) -> None:
@@ -60,7 +72,7 @@ def _lane(world: World, number: int, urgent: bool) -> None:
 
 def enriching(choices: Choices) -> World:
     """Status events, two workers that enrich, one that lets wait."""
-    world = World(choices, Facts(honours_keys=True, resends=True, expire_after_s=3_600))
+    world = World(choices, Facts(send_again=False, key_lifetime_s=NEVER_S, expire_after_s=3_600))
     world.add(EnrichRole(), 2)
     world.add(RetryRole(), 1)
     _cargo(world, 4)
@@ -69,9 +81,8 @@ def enriching(choices: Choices) -> World:
 
 def everything(choices: Choices) -> World:
     """Status events, and every role that they pass."""
-    provider = choices.take("provider", 3, 1.5)
     expire_after_s = (3_600.0, 6.0)[choices.take("lives", 2, 5.0)]
-    world = World(choices, Facts(provider == 1, provider == 2, expire_after_s))
+    world = World(choices, Facts(**_provider(choices), expire_after_s=expire_after_s))
     world.add(EnrichRole(), 2)
     world.add(SendRole(), 2)
     world.add(RetryRole(), 1)
@@ -122,6 +133,7 @@ def simulated() -> Iterator[None]:
         (importlib.import_module("tables.seen"), "table", new_table),
         (importlib.import_module("streaming.table"), "WriteBatch", Batch),
         (importlib.import_module("agents.send"), "read", watched_read),
+        (importlib.import_module("tables.claims"), "secrets", SimpleNamespace(token_hex=token)),
     ]
     clock = SimpleNamespace(monotonic=now, perf_counter=now)
     patches += [(module, "time", clock) for name in TIMED if hasattr(module := importlib.import_module(name), "time")]

@@ -4,7 +4,9 @@ Writing and reading are the code under test (`streaming.table.ChangelogTable`); 
 changelog on from the offset that the store knows.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from faust.types.tuples import TP
@@ -40,12 +42,40 @@ class Database:
     def get(self, key: bytes) -> bytes | None:
         return self._store.get(key)
 
+    def iter(self) -> "Rows":
+        return Rows(self._store)
+
     def write(self, batch: Batch) -> None:
         for key, value in batch.changes:
             if value is None:
                 self._store.pop(key, None)
             else:
                 self._store[key] = value
+
+
+class Rows:
+    """A RocksDB iterator."""
+
+    def __init__(self, store: Store) -> None:
+        self._rows = sorted(store.items())
+        self._at = 0
+
+    def seek(self, key: bytes) -> None:
+        self._at = bisect_left(self._rows, key, key=itemgetter(0))
+
+    def valid(self) -> bool:
+        return self._at < len(self._rows)
+
+    def key(self) -> bytes:
+        return self._rows[self._at][0]
+
+    def value(self) -> bytes:
+        return self._rows[self._at][1]
+
+    def next(self) -> None:
+        self._at += 1
+
+    def status(self) -> None: ...
 
 
 class SimulatedTable:
@@ -59,6 +89,7 @@ class SimulatedTable:
 
     # Not what a subclass inherits: Faust's own table wants a whole app.
     read = ChangelogTable.read
+    read_prefix = ChangelogTable.read_prefix
     write = ChangelogTable.write
 
     def _database(self, partition: int) -> Any:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextvars import Context
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 from pipeline.errors import StorageUnavailable
@@ -16,7 +17,7 @@ from tests.simulation.choices import Choices, place_name
 from tests.simulation.life import Life
 from tests.simulation.loop import SimulatedLoop
 from tests.simulation.provider import Ledger
-from tests.simulation.roles import RETRY, Role
+from tests.simulation.roles import RETRY, Role, send_policy
 from tests.simulation.tables import Store
 
 PARTITIONS = 2
@@ -54,8 +55,8 @@ class Entry:
 class Facts:
     """How a schedule's world is made: its provider, the channel's policy, how long news is news."""
 
-    honours_keys: bool
-    resends: bool
+    send_again: bool
+    key_lifetime_s: float
     expire_after_s: float
     subscriptions: dict[str, tuple[float, Subscription]] = field(default_factory=dict)
 
@@ -72,7 +73,8 @@ class World:
         self.loop = SimulatedLoop()
         self.checks = Checks(self)
         self.broker = Broker(self, PARTITIONS)
-        self.ledger = Ledger(facts.honours_keys)
+        self.policy = send_policy(send_again=facts.send_again, key_lifetime_s=facts.key_lifetime_s)
+        self.ledger = Ledger(facts.key_lifetime_s)
         self.outcome_rows: dict[str, Any] = {}
         self.event_rows: dict[Any, Any] = {}
         self.history: list[Entry] = []
@@ -80,14 +82,11 @@ class World:
         self._context = Context()
         self._disks: dict[tuple[str, str, int], Store] = defaultdict(dict)
         self._mishaps = 0
+        self._tokens = count(1)
         self._postgres_away_until = 0.0
         self._to_publish = 0
 
     # What the simulated parts ask
-
-    @property
-    def resends(self) -> bool:
-        return self.facts.honours_keys or self.facts.resends
 
     @property
     def expire_after_s(self) -> float:
@@ -102,6 +101,9 @@ class World:
     def later(self, seconds: float, callback: Callable[..., object], *arguments: Any) -> None:
         """In the world's own time, whatever becomes of the process that asks."""
         self.loop.call_at(self.loop.time() + seconds, callback, *arguments, context=self._context)
+
+    def new_token(self) -> str:
+        return f"owner-{next(self._tokens)}"
 
     def disk(self, worker: str, table: str, partition: int) -> Store:
         return self._disks[worker, table, partition]
@@ -194,6 +196,8 @@ class World:
     def _hear(self, life: Life) -> None:
         worker = self.workers[life.name]
         if worker.life is life and worker.listener is not None and not (life.dead or life.frozen or life.cut_off):
+            if worker.group.is_member(worker.listener):
+                life.heard_at = None
             worker.group.catch_up(worker.listener)
 
     def ended(self, life: Life, reason: str) -> None:
