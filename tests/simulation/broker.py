@@ -221,7 +221,8 @@ class Group:
 
     def _ask(self, member: Listener, number: int) -> None:
         life = member.life
-        if number == self._round and member in self.members and not (life.dead or life.cut_off):
+        waited_for = self._rebalancing and number == self._round and member in self.members
+        if waited_for and member not in self._ready and not (life.dead or life.cut_off):
             member.revoke()
 
     def _complete_soon(self) -> None:

@@ -184,12 +184,11 @@ class Checks:
         if tp.topic.startswith("herald.retry."):
             return self._is_returned(record, trail)
         source = source_of(trail) if trail.origin_topic else Source(**self._coordinates(record))
+        if any(one.attempts > trail.attempts or tp.topic == topics.STATUS for one in self._again.get(source, ())):
+            return True  # sent on: somebody else's to deal with
         if source in self.ledger:
             self._is_told(source, "committed")
-            return True
-        return any(
-            again.attempts > trail.attempts or tp.topic == topics.STATUS for again in self._again.get(source, ())
-        )
+        return source in self.ledger
 
     @staticmethod
     def _coordinates(record: "Consumed") -> dict[str, Any]:
@@ -233,12 +232,13 @@ class Checks:
 
     def _may_follow(self, before: Call, call: Call, may_again: bool) -> bool:
         if before.at == call.at:
-            if before.life is call.life and isinstance(before.result, Unavailable):
-                return True
+            if isinstance(before.result, Unavailable):
+                return True  # certainly not told: it cost nothing, and went back in line
             return may_again and not before.settled and self._is_lost(before)
         if before.attempt == call.attempt:
             return False
-        return may_again or isinstance(before.result, TransientError)
+        # What its own worker, not knowing that it is lost, made of an answer that says "not told".
+        return may_again or any(isinstance(one.result, TransientError) for one in self.calls[self._at[call.at]])
 
     def _is_stranger(self, life: "Life") -> bool:
         return not self._world.is_current(life, self._world.generation(life))

@@ -215,8 +215,8 @@ class SimulatedConsumer(FetchConsumer):
             self._at[tp] = at + len(records)
             if way == 2:
                 await asyncio.sleep(0.2)
-            if way == 3 and at + len(records) < len(log) and not self._has_lost:
-                # Nobody misses what was the last, and what is lost twice is taken to be gone.
+            if way == 3 and at + len(records) < len(log) and at >= self._expected[tp] and not self._has_lost:
+                # Nobody misses what was the last, or was history; what is lost twice is taken to be gone.
                 self._has_lost = True
                 world.note(self.life.name, "loses what it fetched of %s-%d from %d on", *tp, at)
                 self._some.set()
