@@ -4,9 +4,10 @@ What was appended stays and is in order. An append may happen without its acknow
 of an older generation is refused, a record from an expelled worker is not.
 """
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from faust.types.tuples import TP
 
@@ -37,6 +38,25 @@ class Consumed(NamedTuple):
     headers: Sequence[tuple[str, bytes | None]]
     timestamp: int
     timestamp_type: int = 0
+
+
+class _Message:
+    """A confluent_kafka Message."""
+
+    def __init__(self, record: Consumed) -> None:
+        self._record = record
+
+    def topic(self) -> str:
+        return self._record.topic
+
+    def key(self) -> bytes | None:
+        return self._record.key
+
+    def value(self) -> bytes | None:
+        return self._record.value
+
+    def headers(self) -> Sequence[tuple[str, bytes | None]]:
+        return self._record.headers
 
 
 class Broker:
@@ -72,6 +92,19 @@ class Broker:
 
     def end(self, tp: TP) -> int:
         return len(self.logs[tp]) if tp in self.logs else 0
+
+    async def read_tail(self, names: Sequence[str], since_ms: int, note: Callable[[Any], None]) -> None:
+        """As `streaming.tail.read_tail`: to where the topics end when it begins."""
+        tail = [
+            record
+            for tp, log in sorted(self.logs.items())
+            if tp.topic in names
+            for record in log
+            if record.timestamp >= since_ms
+        ]
+        await asyncio.sleep(ACK_S)
+        for record in tail:
+            note(_Message(record))
 
     def group(self, name: str, read: Sequence[str]) -> "Group":
         self.groups[name] = group = Group(self._world, name, read)

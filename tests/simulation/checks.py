@@ -5,6 +5,7 @@ While it runs
     - an event is noted as seen only when its notifications and its line in the ledger are durable
     - nothing comes back from a tier before it is due
     - a record is taken into a call again only if its worker is gone and left it in doubt, and the policy is to tell again
+    - nor if what became of it was to be read when its partition was taken over
     - an attempt that stands on the lane twice is made once
     - no stranger begins a call
     - no process ends itself but for a broker that fails it
@@ -22,6 +23,7 @@ A stranger is a worker that has been expelled and does not know it yet.
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -96,6 +98,7 @@ class Checks:
         self._at: dict[tuple[TP, int], str] = {}
         self._attempts: dict[tuple[TP, int], tuple[int, int]] = {}
         self._by_strangers: set[str] = set()
+        self._known: dict[str, list[tuple[float, float]]] = defaultdict(list)
         self._read: dict[int, tuple[Notification, tuple[TP, int]]] = {}
 
     def fail(self, what: str) -> None:
@@ -113,6 +116,7 @@ class Checks:
             self._on_tier(record)
         elif topic == topics.OUTCOMES:
             outcome = outcome_of.decode(record.value or b"")
+            self._known[outcome.notification_id].append((self._world.loop.time(), inf))
             first = self.outcomes.setdefault(outcome.notification_id, outcome)
             if first is outcome:
                 if by is not None and self._is_stranger(by):
@@ -146,7 +150,9 @@ class Checks:
         if trail.target == topics.STATUS_AGAIN:
             self._again[source_of(trail)].append(trail)
         else:
-            self._waits[notification_of.decode(record.value or b"").id].append(trail)
+            id = notification_of.decode(record.value or b"").id
+            self._waits[id].append(trail)
+            self._known[id].append((self._world.loop.time(), trail.due_ms))
 
     def _trail(self, record: "Consumed") -> Trail:
         return trails.read(record.headers, self._world.now_ms())
@@ -234,11 +240,17 @@ class Checks:
         if before.at == call.at:
             if isinstance(before.result, Unavailable):
                 return True  # certainly not told: it cost nothing, and went back in line
-            return may_again and not before.settled and self._is_lost(before)
+            return may_again and not before.settled and self._is_lost(before) and not self._was_known(call)
         if before.attempt == call.attempt:
             return False
         # What its own worker, not knowing that it is lost, made of an answer that says "not told".
         return may_again or any(isinstance(one.result, TransientError) for one in self.calls[self._at[call.at]])
+
+    def _was_known(self, call: Call) -> bool:
+        """Whether an outcome, or a wait for another attempt, was durable before the caller took the partition over."""
+        opened_at = self._world.workers[call.life.name].listener.opened_at  # type: ignore[union-attr]
+        known = self._known[self._at[call.at]]
+        return any(since < opened_at and due_ms > call.attempt[1] for since, due_ms in known)
 
     def _is_stranger(self, life: "Life") -> bool:
         return not self._world.is_current(life, self._world.generation(life))

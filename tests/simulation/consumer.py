@@ -59,6 +59,7 @@ class SimulatedConsumer(FetchConsumer):
         self._committing = asyncio.Lock()
         self._commit_is_due = False
         self._has_lost = False
+        self.opened_at = 0.0
         self._some = asyncio.Event()
         self._recovering: asyncio.Task[Any] | None = None
         self._leaving: asyncio.Task[Any] | None = None
@@ -120,6 +121,7 @@ class SimulatedConsumer(FetchConsumer):
         self.app.engine.assigned(prepared)
         self.open(prepared)
         self._sent = dict(self._committed)
+        self.opened_at = self.life.world.loop.time()
         self._some.set()
 
     # What Faust's consumer is to the code under test

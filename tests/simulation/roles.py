@@ -9,6 +9,7 @@ import asyncio
 
 import topics
 from agents import delay, enrich, send, sending, sink
+from agents.aftermath import Aftermath
 from agents.guard import DeadLetterGuard
 from pipeline.batching import BatchPolicy
 from pipeline.circuit import CircuitPolicy
@@ -216,12 +217,14 @@ class SendRole(ConsumerRole):
     reads = LANES
 
     def define(self, app: Any, world: "World") -> Sequence[Callable[[], Awaitable[None]]]:
-        claims = WatchedClaims(app, app.records_out, committed=lambda tp: app.consumer.committed(tp))
+        claims = WatchedClaims(app, app.records_out, committed=lambda tp: app.consumer.committed(tp), clock_ms=world.now_ms)
+        aftermath = Aftermath(app.engine, tiers_s=TIERS_S, read_tail=world.broker.read_tail)
         provider = SimulatedProvider(app.life, world.ledger, BATCHES.messages)
         sender = send.Sender(
             engine=app.engine,
             out=app.records_out,
             claims=claims,
+            aftermath=aftermath,
             provider=provider,
             policy=world.policy,
             dispatch=Dispatch(BATCHES, CALLS, CIRCUIT),
@@ -232,7 +235,7 @@ class SendRole(ConsumerRole):
             clock_ms=world.now_ms,
             chance=lambda: 0.5,
         )
-        send.define(app, sender, claims, Channel.SMS, window=WINDOW)
+        send.define(app, sender, claims, aftermath, Channel.SMS, window=WINDOW)
         return [sender.start]
 
 
