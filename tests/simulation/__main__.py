@@ -6,12 +6,11 @@
 """
 
 import argparse
-import os
 import sys
 
 from tests.simulation.choices import Drawn, Given, parsed, written
 from tests.simulation.schedules import PROFILES, simulated
-from tests.simulation.search import Failure, play, search, shortest
+from tests.simulation.search import Failure, play, same_in_every_process, search, shortest
 
 
 def main() -> int:
@@ -55,7 +54,5 @@ def _say(text: str) -> int:
 
 
 if __name__ == "__main__":
-    if os.environ.get("PYTHONHASHSEED") != "0":
-        # The order of sets of strings is part of a schedule.
-        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
+    same_in_every_process()
     sys.exit(main())

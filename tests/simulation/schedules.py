@@ -10,6 +10,7 @@ import asyncio
 import gc
 import importlib
 import sys
+import warnings
 
 import msgspec
 import structlog
@@ -147,7 +148,11 @@ def simulated() -> Iterator[None]:
     for module, name, fake in patches:
         setattr(module, name, fake)
     try:
-        yield
+        with warnings.catch_warnings():
+            # Coroutines of killed processes were never awaited.
+            warnings.simplefilter("ignore", RuntimeWarning)
+            yield
+            gc.collect()
     finally:
         for module, name, real in before:
             setattr(module, name, real)

@@ -1,7 +1,9 @@
 """Which schedule breaks a promise, and what is the shortest story of it?"""
 
 import gc
+import os
 import re
+import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -13,7 +15,13 @@ from tests.simulation.world import World, story
 
 # What processes that died leave behind is collected between schedules, not within them.
 COLLECT_EVERY = 50
-SHRINK_RUNS = 1_500
+SHRINK_RUNS = 600
+
+
+def same_in_every_process() -> None:
+    """Start this process anew if the order of sets of strings, which is part of a schedule, is not the usual one."""
+    if os.environ.get("PYTHONHASHSEED") != "0":
+        os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})  # noqa: S606
 
 
 @dataclass(frozen=True, slots=True)
