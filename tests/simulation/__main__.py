@@ -1,8 +1,8 @@
 """Search for bad schedules, or play one again and tell its story.
 
-    python -m tests.simulation sending 0-4999                 play seeds; the first that fails is shortened and told
-    python -m tests.simulation sending 231                    play one seed
-    python -m tests.simulation sending 'send-1.produce#0:3'   play a schedule
+python -m tests.simulation sending 0-4999                 play seeds; the first that fails is shortened and told
+python -m tests.simulation sending 231                    play one seed
+python -m tests.simulation sending 'send-1.produce#0:3'   play a schedule
 """
 
 import argparse

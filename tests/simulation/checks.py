@@ -121,7 +121,9 @@ class Checks:
             if first is outcome:
                 if by is not None and self._is_stranger(by):
                     self._by_strangers.add(outcome.notification_id)
-                self._world.note("outcome", "%s: %s (%s)", outcome.notification_id[:8], outcome.status, outcome.reason or "")
+                self._world.note(
+                    "outcome", "%s: %s (%s)", outcome.notification_id[:8], outcome.status, outcome.reason or ""
+                )
         elif topic == topics.LEDGER:
             entry = entry_of.decode(record.value or b"")
             self.ledger.setdefault(entry.source, entry)
@@ -140,7 +142,9 @@ class Checks:
         id = notification_of.decode(record.value or b"").id
         trail = self._trail(record)
         self._not_early(trail)
-        self._world.note("broker", "%s after %d attempts is offset %d of %s-%d", id[:8], trail.attempts, record.offset, *tp)
+        self._world.note(
+            "broker", "%s after %d attempts is offset %d of %s-%d", id[:8], trail.attempts, record.offset, *tp
+        )
         self.on_lane[id].append((tp, record.offset))
         self._at[tp, record.offset] = id
         self._attempts[tp, record.offset] = (trail.attempts, trail.due_ms)
@@ -178,7 +182,9 @@ class Checks:
             self.fail(f"{group} commits {offset} of {tp}, which ends at {len(log)}")
         for record in log[before:offset]:
             if not self._is_done(group, tp, record):
-                self.fail(f"{group} commits over offset {record.offset} of {tp.topic}-{tp.partition}, which is not done")
+                self.fail(
+                    f"{group} commits over offset {record.offset} of {tp.topic}-{tp.partition}, which is not done"
+                )
 
     def _is_done(self, group: str, tp: TP, record: "Consumed") -> bool:
         if group == "herald-sink":
@@ -289,11 +295,7 @@ class Checks:
 
     def open_calls(self) -> bool:
         """Whether a living worker still waits for a provider's answer, or for its outcome to be durable."""
-        return any(
-            not call.settled and not self._is_lost(call)
-            for calls in self.calls.values()
-            for call in calls
-        )
+        return any(not call.settled and not self._is_lost(call) for calls in self.calls.values() for call in calls)
 
     # In the end
 

@@ -133,7 +133,9 @@ class SimulatedLoop(asyncio.AbstractEventLoop):
     ) -> Handle:  # type: ignore[override]
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None) -> Handle:  # type: ignore[override]
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
+    ) -> Handle:  # type: ignore[override]
         handle = Handle(callback, args, context)
         handle._when = when
         if not self._closed:

@@ -1,6 +1,6 @@
 """Does the simulation find what it is for? Mistakes that could be made in the code under test, planted one at a time.
 
-    python -m tests.simulation.planted a_claim_is_not_waited_for
+python -m tests.simulation.planted a_claim_is_not_waited_for
 """
 
 import argparse

@@ -1,11 +1,10 @@
 """What runs in a simulated process? The agents, tables and engine of one role, wired as `app.py` wires them."""
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, cast
-
-import asyncio
 
 import topics
 from agents import delay, enrich, send, sending, sink
@@ -190,7 +189,7 @@ class WatchedClaims(Claims):
 
     def __init__(self, app: Any, *arguments: Any, **options: Any) -> None:
         super().__init__(app, *arguments, **options)
-        self._life: "Life" = app.life
+        self._life: Life = app.life
         self._taken: dict[int, Any] = {}
 
     async def claim(self, offsets: Any) -> Any:
@@ -217,7 +216,9 @@ class SendRole(ConsumerRole):
     reads = LANES
 
     def define(self, app: Any, world: "World") -> Sequence[Callable[[], Awaitable[None]]]:
-        claims = WatchedClaims(app, app.records_out, committed=lambda tp: app.consumer.committed(tp), clock_ms=world.now_ms)
+        claims = WatchedClaims(
+            app, app.records_out, committed=lambda tp: app.consumer.committed(tp), clock_ms=world.now_ms
+        )
         aftermath = Aftermath(app.engine, tiers_s=TIERS_S, read_tail=world.broker.read_tail)
         provider = SimulatedProvider(app.life, world.ledger, BATCHES.messages)
         sender = send.Sender(

@@ -1,16 +1,15 @@
 """Which worlds are simulated? Profiles: what is published, which roles run, what the provider promises."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import timedelta
-from types import SimpleNamespace
-from typing import Any
-
 import asyncio
 import gc
 import importlib
 import sys
 import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import structlog
@@ -104,7 +103,8 @@ def _cargo(world: World, events: int) -> None:
         shipment = f"s-{number % 3}"
         since_s = (0.0, 3.0, NEVER_S)[world.choices.take("subscription", 3, 4.0)]
         people = [
-            Recipient(recipient_id=f"{shipment}-{one}", addresses={Channel.SMS: "+79990000001"}) for one in "ab"[: 1 + number % 2]
+            Recipient(recipient_id=f"{shipment}-{one}", addresses={Channel.SMS: "+79990000001"})
+            for one in "ab"[: 1 + number % 2]
         ]
         world.facts.subscriptions.setdefault(
             shipment, (since_s, Subscription(shipment_id=shipment, recipients=tuple(people)))
@@ -126,6 +126,7 @@ TIMED = ("agents.send", "agents.sink", "streaming.consumer", "streaming.engine",
 @contextmanager
 def simulated() -> Iterator[None]:
     """The code under test on simulated time, tables and disks; quiet; without the collector's pauses."""
+
     def now() -> float:
         return asyncio.get_running_loop().time()
 

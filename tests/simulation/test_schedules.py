@@ -21,7 +21,8 @@ pytestmark = pytest.mark.timeout(TIMEOUT_S + 10)
 
 
 @pytest.mark.parametrize(
-    ("profile", "first"), [(profile, FROM + BLOCK * block) for profile, blocks in BLOCKS.items() for block in range(blocks)]
+    ("profile", "first"),
+    [(profile, FROM + BLOCK * block) for profile, blocks in BLOCKS.items() for block in range(blocks)],
 )
 def test_no_schedule_breaks_a_promise(profile: str, first: int) -> None:
     played = subprocess.run(

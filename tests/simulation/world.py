@@ -147,7 +147,9 @@ class World:
     def is_current(self, life: Life, generation: int) -> bool:
         """Whether the life has, in its group, what it was given in that generation."""
         worker = self.workers[life.name]
-        return worker.life is life and worker.listener is not None and worker.group.is_current(worker.listener, generation)
+        return (
+            worker.life is life and worker.listener is not None and worker.group.is_current(worker.listener, generation)
+        )
 
     def generation(self, life: Life) -> int:
         worker = self.workers[life.name]
