@@ -4,7 +4,7 @@ While it runs
     - nothing is committed whose effects are not durable
     - an event is noted as seen only when its notifications and its line in the ledger are durable
     - nothing comes back from a tier before it is due
-    - a record is taken into a call again only if its worker is gone and left it in doubt, and the policy is to tell again
+    - a record is taken into a call again only if its worker died, leaving it in doubt, and the policy is to tell again
     - nor if what became of it was to be read when its partition was taken over
     - an attempt that stands on the lane twice is made once
     - no stranger begins a call
@@ -74,7 +74,7 @@ class Call:
 
     @property
     def doubt(self) -> int:
-        """How often more somebody may be told for it: by a successor, and by what its own worker makes of the answer."""
+        """How often more somebody may be told for it: by a successor, and by what its worker makes of the answer."""
         return 2 if not self.settled else int(isinstance(self.result, Unconfirmed))
 
     def __str__(self) -> str:
@@ -115,15 +115,7 @@ class Checks:
         elif topic.startswith("herald.retry."):
             self._on_tier(record)
         elif topic == topics.OUTCOMES:
-            outcome = outcome_of.decode(record.value or b"")
-            self._known[outcome.notification_id].append((self._world.loop.time(), inf))
-            first = self.outcomes.setdefault(outcome.notification_id, outcome)
-            if first is outcome:
-                if by is not None and self._is_stranger(by):
-                    self._by_strangers.add(outcome.notification_id)
-                self._world.note(
-                    "outcome", "%s: %s (%s)", outcome.notification_id[:8], outcome.status, outcome.reason or ""
-                )
+            self._on_outcomes(record, by)
         elif topic == topics.LEDGER:
             entry = entry_of.decode(record.value or b"")
             self.ledger.setdefault(entry.source, entry)
@@ -132,11 +124,22 @@ class Checks:
             self._not_early(trail)
             self._again[source_of(trail)].append(trail)
         elif topic == topics.STATUS:
-            self.published.add(Source(topic=topic, partition=tp.partition, offset=record.offset))
+            self.published.add(Source(**self._coordinates(record)))
         elif topic.endswith("-claims-changelog"):
             self._world.note(by.name if by else "", "row of %s: %s", record.key, record.value)
         elif topic.endswith("-seen-changelog"):
             self._is_told(seen_of.decode(record.value or b"").source, "noted as seen")
+
+    def _on_outcomes(self, record: "Consumed", by: "Life | None") -> None:
+        outcome = outcome_of.decode(record.value or b"")
+        id = outcome.notification_id
+        self._known[id].append((self._world.loop.time(), inf))
+        if id in self.outcomes:
+            return
+        self.outcomes[id] = outcome
+        self._world.note("outcome", "%s: %s (%s)", id[:8], outcome.status, outcome.reason)
+        if by is not None and self._is_stranger(by):
+            self._by_strangers.add(id)
 
     def _on_lane(self, tp: TP, record: "Consumed") -> None:
         id = notification_of.decode(record.value or b"").id

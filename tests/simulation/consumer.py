@@ -177,8 +177,7 @@ class SimulatedConsumer(FetchConsumer):
         generation = self.app.consumer_generation_id
         await self.life.step("before it commits")
         await asyncio.sleep(COMMIT_S)
-        while self.life.cut_off:
-            await asyncio.sleep(1.0)
+        await self.life.connection()
         taken = self.group.commit(self, generation, offsets)
         await self.life.step("after it has committed")
         return taken
@@ -334,8 +333,7 @@ class SimulatedClient:
         generation = self.generation
         await self.life.step("before it commits")
         await asyncio.sleep(COMMIT_S)
-        while self.life.cut_off:
-            await asyncio.sleep(1.0)
+        await self.life.connection()
         if not self.group.commit(self, generation, {TP(*tp): offset for tp, offset in offsets.items()}):
             raise CommitFailedError("an older generation")
         await self.life.step("after it has committed")

@@ -78,6 +78,11 @@ class Life:
         """A turn of the loop, which comes when a frozen process wakes, and in a dead one never."""
         await asyncio.sleep(0)
 
+    async def connection(self) -> None:
+        """Returns when the coordinator can be reached."""
+        while self.cut_off:  # noqa: ASYNC110 seldom, and it costs no time
+            await asyncio.sleep(1.0)
+
     def _strike(self, mishap: int, what: str) -> None:
         if self.dead or self.frozen or not self.world.may_strike():
             return

@@ -75,8 +75,8 @@ class SimulatedProvider:
         checks.answered(life, notifications, results)
         return results
 
-    async def _answer(self, notifications: Sequence[Notification]) -> Sequence[SendResult]:
-        life, world, ledger = self._life, self._life.world, self._ledger
+    async def _answer(self, notifications: Sequence[Notification]) -> Sequence[SendResult]:  # noqa: C901 a table
+        world, ledger = self._life.world, self._ledger
         if world.loop.time() < ledger.down_until:
             await asyncio.sleep(QUICK_S)
             return [Unavailable("connection refused") for _ in notifications]

@@ -1,4 +1,4 @@
-"""What happens in one schedule? Cargo is published, processes work, meet mishaps and come back, until all is at rest."""
+"""What happens in one schedule? Cargo is published; processes work, die and come back, until all is at rest."""
 
 import asyncio
 from collections import defaultdict
