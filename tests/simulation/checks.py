@@ -69,6 +69,7 @@ class Call:
     generation: int
     at: tuple[TP, int]
     attempt: tuple[int, int]
+    made_at: float
     result: SendResult | None = None
     settled: bool = False
 
@@ -236,7 +237,7 @@ class Checks:
         generation, stranger = self._world.generation(life), self._is_stranger(life)
         for one in notifications:
             at = self._read[id(one)][1]
-            call = Call(life, generation, at, self._attempts[at])
+            call = Call(life, generation, at, self._attempts[at], self._world.loop.time())
             if stranger:
                 self.fail(f"{life.name} has been expelled, and calls for {one.id[:8]}")
             may_again = self._world.policy.may_send_again(one, self._world.now_ms())
@@ -249,17 +250,17 @@ class Checks:
         if before.at == call.at:
             if isinstance(before.result, Unavailable):
                 return True  # certainly not told: it cost nothing, and went back in line
-            return may_again and not before.settled and self._is_lost(before) and not self._was_known(call)
+            return may_again and not before.settled and self._is_lost(before) and not self._was_known(before, call)
         if before.attempt == call.attempt:
             return False
         # What its own worker, not knowing that it is lost, made of an answer that says "not told".
         return may_again or any(isinstance(one.result, TransientError) for one in self.calls[self._at[call.at]])
 
-    def _was_known(self, call: Call) -> bool:
-        """Whether an outcome, or a wait for another attempt, was durable before the caller took the partition over."""
+    def _was_known(self, before: Call, call: Call) -> bool:
+        """Whether what became of the call before was durable when the caller took the partition over."""
         opened_at = self._world.workers[call.life.name].listener.opened_at  # type: ignore[union-attr]
         known = self._known[self._at[call.at]]
-        return any(since < opened_at and due_ms > call.attempt[1] for since, due_ms in known)
+        return any(before.made_at <= at < opened_at and due_ms > call.attempt[1] for at, due_ms in known)
 
     def _is_stranger(self, life: "Life") -> bool:
         return not self._world.is_current(life, self._world.generation(life))
