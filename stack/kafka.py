@@ -3,6 +3,8 @@
 import logging
 import signal
 import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from confluent_kafka import KafkaException
@@ -15,9 +17,24 @@ from stack.servers import Launch, NotReady, OnStep, data_folder
 
 _CLUSTER_ID = "Y2FyZ28taGVyYWxkLTAwMQ"
 _MAX_BYTES = 16 * 1024 * 1024
-_JVM = ["-Xms256m", "-Xmx512m", "-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"]
+_JVM = ["-XX:+ExitOnOutOfMemoryError", "-Djava.awt.headless=true"]
+_HEAP = ("-Xms256m", "-Xmx512m")
 _log = logging.getLogger(__name__)
 _LOGGING = {"defaultLogLevel": "info", "showDateTime": "true", "dateTimeFormat": "yyyy-MM-dd'T'HH:mm:ss.SSSXXX"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One of the nodes of a cluster, each of which is broker and controller.
+
+    ``controllers`` has the port of every node's controller by the node's id; ``listeners`` the port where a listener is
+    and the one that it tells clients, by its name; brokers talk to each other through the first.
+    """
+
+    id: int
+    controllers: Mapping[int, int]
+    listeners: Mapping[str, tuple[int, int]]
+    replication: int
 
 
 class Kafka:
@@ -25,13 +42,14 @@ class Kafka:
     port_count = 2
     stop_signal = signal.SIGTERM
     stop_timeout_s = 10.0  # one that is still starting may not listen; its data survive being killed
+    heap: Sequence[str] = _HEAP
 
     def launch(self, folder: Path, ports: tuple[int, ...], on_step: OnStep, cancelled: threading.Event) -> Launch:
         jars = class_path(
             "kafka", on_fetch=lambda done, total: on_step("fetching", f"{done} of {total} jars"), cancelled=cancelled
         )
         settings = folder / "server.properties"
-        lines = [f"{key}={value}\n" for key, value in _settings(data_folder(folder), ports).items()]
+        lines = [f"{key}={value}\n" for key, value in _settings(data_folder(folder), self.node(ports)).items()]
         settings.write_text("".join(lines), encoding="utf-8")
         storage: list[str | Path] = [
             "kafka.tools.StorageTool",
@@ -42,10 +60,15 @@ class Kafka:
             settings,
         ]
         return Launch(
-            setup=[[*_java(jars), *storage]],
-            command=[*_java(jars), "kafka.Kafka", settings],
+            setup=[[*_java(jars, self.heap), *storage]],
+            command=[*_java(jars, self.heap), "kafka.Kafka", settings],
             note=f"{jars.fetched} jars fetched" if jars.fetched else "jars cached",
         )
+
+    def node(self, ports: tuple[int, ...]) -> Node:
+        """The only one; the topics have one replica."""
+        broker, controller = ports
+        return Node(id=1, controllers={1: controller}, listeners={"BROKER": (broker, broker)}, replication=1)
 
     def address(self, ports: tuple[int, ...]) -> str:
         return f"{HOST}:{ports[0]}"
@@ -61,33 +84,35 @@ class Kafka:
             raise NotReady(error.args[0].str()) from error
 
 
-def _java(jars: ClassPath) -> list[str | Path]:
+def _java(jars: ClassPath, heap: Sequence[str]) -> list[str | Path]:
     logging_options = [f"-Dorg.slf4j.simpleLogger.{key}={value}" for key, value in _LOGGING.items()]
-    return [JAVA, *_JVM, *logging_options, "-cp", str(jars)]
+    return [JAVA, *_JVM, *heap, *logging_options, "-cp", str(jars)]
 
 
-def _settings(data: Path, ports: tuple[int, ...]) -> dict[str, object]:
-    broker, controller = ports
+def _settings(data: Path, node: Node) -> dict[str, object]:
+    listeners = {**node.listeners, "CONTROLLER": (node.controllers[node.id],) * 2}
+    in_sync = max(1, node.replication - 1)
     return {
         "process.roles": "broker,controller",
-        "node.id": 1,
-        "controller.quorum.voters": f"1@{HOST}:{controller}",
-        "listeners": f"BROKER://{HOST}:{broker},CONTROLLER://{HOST}:{controller}",
-        "advertised.listeners": f"BROKER://{HOST}:{broker}",
-        "listener.security.protocol.map": "BROKER:PLAINTEXT,CONTROLLER:PLAINTEXT",
-        "inter.broker.listener.name": "BROKER",
+        "node.id": node.id,
+        "controller.quorum.voters": ",".join(f"{id}@{HOST}:{port}" for id, port in node.controllers.items()),
+        "listeners": ",".join(f"{name}://{HOST}:{port}" for name, (port, _) in listeners.items()),
+        "advertised.listeners": ",".join(f"{name}://{HOST}:{told}" for name, (_, told) in node.listeners.items()),
+        "listener.security.protocol.map": ",".join(f"{name}:PLAINTEXT" for name in listeners),
+        "inter.broker.listener.name": next(iter(node.listeners)),
         "controller.listener.names": "CONTROLLER",
         "log.dirs": data,
         "auto.create.topics.enable": "false",
         "num.partitions": 4,
-        "default.replication.factor": 1,
-        "offsets.topic.replication.factor": 1,
+        "default.replication.factor": node.replication,
+        "min.insync.replicas": in_sync,
+        "offsets.topic.replication.factor": node.replication,
         "offsets.topic.num.partitions": 8,
-        "transaction.state.log.replication.factor": 1,
-        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.replication.factor": node.replication,
+        "transaction.state.log.min.isr": in_sync,
         "transaction.state.log.num.partitions": 4,
-        "share.coordinator.state.topic.replication.factor": 1,
-        "share.coordinator.state.topic.min.isr": 1,
+        "share.coordinator.state.topic.replication.factor": node.replication,
+        "share.coordinator.state.topic.min.isr": in_sync,
         "share.coordinator.state.topic.num.partitions": 1,
         "message.max.bytes": _MAX_BYTES,
         "replica.fetch.max.bytes": _MAX_BYTES,

@@ -3,6 +3,7 @@
 import errno
 import secrets
 import socket
+import threading
 
 HOST = "127.0.0.1"
 
@@ -10,6 +11,10 @@ HOST = "127.0.0.1"
 # range can be lost while its server is restarted: a client that keeps dialling may be given the very port as its own.
 _FIRST, _LAST = 20_000, 32_000
 _TRIES = 200
+
+# A port is often chosen long before somebody listens there: until then nothing else shows that it is spoken for.
+_spoken_for: set[int] = set()
+_lock = threading.Lock()
 
 
 def is_free(port: int) -> bool:
@@ -26,14 +31,19 @@ def is_free(port: int) -> bool:
 
 
 def free_ports(count: int, *, taken: frozenset[int] = frozenset()) -> tuple[int, ...]:
-    """``count`` distinct free ports, none of them in ``taken``; RuntimeError when there are none left to find."""
+    """``count`` distinct free ports, none of them in ``taken`` or given out by this process before.
+
+    RuntimeError when there are none left to find. Safe between threads.
+    """
     found: dict[int, None] = {}
     for _ in range(_TRIES):
         if len(found) == count:
             break
         port = _FIRST + secrets.randbelow(_LAST - _FIRST)
-        if port not in taken and is_free(port):
-            found[port] = None
+        with _lock:
+            if port not in taken and port not in _spoken_for and is_free(port):
+                found[port] = None
+                _spoken_for.add(port)
     else:
         raise RuntimeError(f"no {count} free ports between {_FIRST} and {_LAST}")
     return tuple(found)

@@ -35,3 +35,9 @@ def test_ports_are_not_those_given_to_outgoing_connections() -> None:
 def test_it_says_so_when_there_is_no_port() -> None:
     with pytest.raises(RuntimeError, match="no 1 free ports"):
         free_ports(1, taken=frozenset(range(65_536)))
+
+
+def test_no_port_is_given_out_twice_though_nobody_listens_yet() -> None:
+    groups = [free_ports(50) for _ in range(10)]
+
+    assert len({port for group in groups for port in group}) == 500
