@@ -62,7 +62,7 @@ def local_pipeline(
         for simulator in simulators.values():
             environment |= simulator.environment()
         environment |= overrides
-        create_topics(_settings(environment))
+        create_topics(settings_of(environment))
         supervisor = Supervisor(Role, environment=environment, folder=folder, workers_per_role=workers_per_role)
         stack.callback(supervisor.stop)
         supervisor.start()
@@ -76,7 +76,7 @@ def local_pipeline(
         )
 
 
-def _settings(environment: Mapping[str, str]) -> Settings:
+def settings_of(environment: Mapping[str, str]) -> Settings:
     """As a worker would read them."""
     prefix = "HERALD_"
     named = {name.removeprefix(prefix).lower(): value for name, value in environment.items() if name.startswith(prefix)}

@@ -7,7 +7,7 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,33 +53,42 @@ class Worker:
 
 class Supervisor:
     """``environment`` is what every worker gets beside its own role, port and folder; logs go into ``folder``, and so
-    does, while they run, what `herald doctor` needs to find them.
+    does, while they run, what `herald doctor` needs to find them. ``command`` starts a worker.
     """
 
     def __init__(
-        self, roles: Iterable[Role], *, environment: Mapping[str, str], folder: Path, workers_per_role: int = 1
+        self,
+        roles: Iterable[Role],
+        *,
+        environment: Mapping[str, str],
+        folder: Path,
+        workers_per_role: int = 1,
+        command: Sequence[str] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._environment = {**os.environ, "PYTHONPATH": str(ROOT), **environment}
-        names = [
-            (role, role.value if number == 0 else f"{role.value}-{number + 1}")
-            for role in roles
-            for number in range(workers_per_role)
-        ]
-        ports = free_ports(len(names))
-        self.workers = {
-            name: Worker(name, role, port, folder / f"{name}.log", folder / "data" / name)
-            for (role, name), port in zip(names, ports, strict=True)
-        }
         self._folder = folder
+        self._command = list(command or worker_command())
+        self.workers: dict[str, Worker] = {}
+        for role in roles:
+            for number in range(workers_per_role):
+                self._add(role, number)
         self._stopping = threading.Event()
         self._lock = threading.Lock()
         self._watcher = threading.Thread(target=self._watch, name="supervisor", daemon=True)
         self.failure: str | None = None
 
+    def _add(self, role: Role, number: int) -> Worker:
+        name = role.value if number == 0 else f"{role.value}-{number + 1}"
+        (port,) = free_ports(1)
+        worker = Worker(name, role, port, self._folder / f"{name}.log", self._folder / "data" / name)
+        self.workers[name] = worker
+        return worker
+
     def start(self) -> None:
-        for worker in self.workers.values():
-            self._start(worker)
+        with self._lock:
+            for worker in self.workers.values():
+                self._start(worker)
         workers_file.write(
             self._folder, (WorkerEntry(one.name, one.url, str(one.data_dir)) for one in self.workers.values())
         )
@@ -96,7 +105,7 @@ class Supervisor:
         }
         with worker.log_path.open("ab") as log:
             worker.process = subprocess.Popen(
-                worker_command(), env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
+                self._command, env=environment, cwd=ROOT, stdout=log, stderr=log, start_new_session=True
             )
         worker.starts += 1
         worker.started_at = time.monotonic()
@@ -104,10 +113,10 @@ class Supervisor:
     def wait_until_ready(self, timeout_s: float) -> None:
         """Raises WorkersFailed."""
         deadline = time.monotonic() + timeout_s
-        for worker in self.workers.values():
+        for worker in tuple(self.workers.values()):
             while not self._is_ready(worker):
                 if self.failure or time.monotonic() > deadline:
-                    raise WorkersFailed(self.failure or f"{worker.name} is not ready:\n{_tail(worker.log_path)}")
+                    raise WorkersFailed(self.failure or f"{worker.name} is not ready:\n{tail(worker.log_path)}")
                 time.sleep(LOOK_EVERY_S)
 
     def _is_ready(self, worker: Worker) -> bool:
@@ -130,17 +139,23 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._stopping.wait(LOOK_EVERY_S):
-            for worker in self.workers.values():
-                if worker.process is None or worker.process.poll() is None:
-                    continue
-                early = worker.process.returncode > 0 and time.monotonic() - worker.started_at < EARLY_S
-                worker.ended_early = worker.ended_early + 1 if early else 0
-                if worker.starts > RESTARTS_PER_ROLE or worker.ended_early >= EARLY_ENDS:
-                    self.failure = f"{worker.name} ended {worker.starts} times:\n{_tail(worker.log_path)}"
-                    return
+            for worker in tuple(self.workers.values()):
                 with self._lock:
-                    if not self._stopping.is_set():
+                    if self._stopping.is_set() or worker.process is None or worker.process.poll() is None:
+                        continue
+                    if self._shall_start_again(worker, worker.process):
                         self._start(worker)
+                if self.failure is not None:
+                    return
+
+    def _shall_start_again(self, worker: Worker, ended: subprocess.Popen[bytes]) -> bool:
+        """Asked again and again while a worker is down; a ``failure`` that this sets ends the watch."""
+        early = ended.returncode > 0 and time.monotonic() - worker.started_at < EARLY_S
+        worker.ended_early = worker.ended_early + 1 if early else 0
+        if worker.starts > RESTARTS_PER_ROLE or worker.ended_early >= EARLY_ENDS:
+            self.failure = f"{worker.name} ended {worker.starts} times:\n{tail(worker.log_path)}"
+            return False
+        return True
 
     def stop(self, timeout_s: float = 45.0) -> list[str]:
         """SIGTERM to all, SIGKILL to what is left after the timeout; returns the names of those."""
@@ -163,5 +178,5 @@ class Supervisor:
         return killed
 
 
-def _tail(path: Path, characters: int = 3_000) -> str:
+def tail(path: Path, characters: int = 3_000) -> str:
     return path.read_text(errors="replace")[-characters:]

@@ -1,6 +1,7 @@
 """What shall go wrong at a simulated provider, and when? Set at run time by ``PUT /_faults``.
 
 - ``call`` befalls a call as a whole, with probability ``rate``, until it has happened ``limit`` times.
+  The last two need an answer that speaks of several messages: FCM and SMTP answer as usual.
 - ``refuse`` and ``fail_first`` befall single messages, whatever ``rate`` and ``limit`` say.
 - ``latency_ms`` is added to each answer; ``down`` closes the port and every connection.
 """
@@ -23,6 +24,7 @@ class CallFault(StrEnum):
     ACCEPT_THEN_RESET = "accept-then-reset"
     ACCEPT_THEN_GARBAGE = "accept-then-garbage"
     ACCEPT_THEN_WRONG_IDS = "accept-then-wrong-ids"
+    ACCEPT_THEN_HALF = "accept-then-half"
 
 
 class Refusal(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -77,7 +77,7 @@ async def _serve(options: argparse.Namespace, start: Callable[[Simulation], Awai
     await provider.open()
     loop = asyncio.get_running_loop()
     await loop.create_server(await http_factory(_control(simulation, provider)), HOST, options.control_port)
-    stopped = _stop_event(stop_on_eof=options.stop_on_eof)
+    stopped = stop_event(stop_on_eof=options.stop_on_eof)
     flushing = asyncio.create_task(_flush_often(ledger))
     try:
         await asyncio.wait({flushing, asyncio.create_task(stopped.wait())}, return_when=asyncio.FIRST_COMPLETED)
@@ -93,7 +93,8 @@ async def _flush_often(ledger: Ledger) -> None:
         await asyncio.sleep(FLUSH_INTERVAL_S)
 
 
-def _stop_event(*, stop_on_eof: bool) -> asyncio.Event:
+def stop_event(*, stop_on_eof: bool) -> asyncio.Event:
+    """Set on SIGTERM, SIGINT or, with ``stop_on_eof``, at the end of stdin."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for one in (signal.SIGTERM, signal.SIGINT):

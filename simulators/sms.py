@@ -103,6 +103,8 @@ class SmsProvider:
             return web.Response(text="<html>welcome to the captive portal</html>")
         if fault is CallFault.ACCEPT_THEN_WRONG_IDS:
             results = [msgspec.structs.replace(result, id=result.id[::-1]) for result in results]
+        if fault is CallFault.ACCEPT_THEN_HALF:
+            results = results[: len(results) // 2]
         return json_response({"results": results})
 
 

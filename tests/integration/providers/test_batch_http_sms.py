@@ -21,6 +21,13 @@ class TestBatchHttpSms(ProviderContract):
         simulator.set_faults(Faults(call=CallFault.ACCEPT_THEN_WRONG_IDS))
         assert kinds(await self.send(simulator, self.note(self.good))) == [Unconfirmed]
 
+    async def test_what_half_an_answer_leaves_out_is_unconfirmed_though_told(self, simulator: Simulator) -> None:
+        simulator.set_faults(Faults(call=CallFault.ACCEPT_THEN_HALF))
+        notes = [self.note(self.good) for _ in range(5)]
+        assert kinds(await self.send(simulator, *notes)) == [Accepted] * 2 + [Unconfirmed] * 3
+        assert [entry.result for entry in self.entries(simulator, *notes)] == [Result.ACCEPTED] * 5
+        assert {entry.fault for entry in self.entries(simulator, *notes)} == {CallFault.ACCEPT_THEN_HALF}
+
     async def test_the_same_key_is_not_told_twice(self, simulator: Simulator) -> None:
         note = self.note(self.good)
         simulator.set_faults(Faults(call=CallFault.ACCEPT_THEN_RESET, limit=1))

@@ -10,8 +10,9 @@ from pathlib import Path
 import psutil
 import pytest
 
+from simulators.child import DIRECT, ROOT
 from simulators.faults import CallFault, Faults
-from simulators.launch import DIRECT, ROOT, Kind, Simulator
+from simulators.launch import Kind, Simulator
 from simulators.ledger import Result
 
 OWNER = """
