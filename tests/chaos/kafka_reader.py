@@ -1,0 +1,144 @@
+"""What lies in the topics, and how far has each group got? Read by no group, from a mark to the ends of this moment."""
+
+import time
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import cast
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+import topics
+from pipeline.notifications import Channel, Lane
+from streaming.producer import MAX_REQUEST_BYTES
+from tests.chaos.account import ENRICH, RETRY, SINK, Committed, send_group
+
+# By topic and partition.
+Offsets = Mapping[tuple[str, int], int]
+
+TIMEOUT_S = 30.0
+AT_ONCE = 10_000
+POLL_S = 0.5
+ASK_AGAIN_S = 0.1
+
+# What a broker says of topics that are new to it, or when it has just come back.
+NO_LEADER_YET = frozenset(
+    {
+        KafkaError.NOT_LEADER_FOR_PARTITION,
+        KafkaError.LEADER_NOT_AVAILABLE,
+        KafkaError.UNKNOWN_TOPIC_OR_PART,
+        KafkaError.BROKER_NOT_AVAILABLE,
+    }
+)
+
+
+def read_by(tiers_s: Sequence[float]) -> dict[str, list[str]]:
+    """The topics of each group."""
+    tiers = [topics.retry(tier_s) for tier_s in tiers_s]
+    return {
+        ENRICH: [topics.STATUS, topics.STATUS_AGAIN, topics.SUBSCRIPTIONS],
+        **{send_group(channel): [topics.lane(channel, lane) for lane in Lane] for channel in Channel},
+        RETRY: tiers,
+        SINK: [topics.OUTCOMES, topics.LEDGER, *tiers],
+    }
+
+
+def accounted_topics(tiers_s: Sequence[float]) -> list[str]:
+    """Every topic that an account is drawn from."""
+    return sorted(
+        {topics.DLQ, *(topic for some in read_by(tiers_s).values() for topic in some)} - {topics.SUBSCRIPTIONS}
+    )
+
+
+def ends(kafka: str, names: Sequence[str]) -> Offsets:
+    """Where each partition ends now. Raises KafkaException."""
+    return {tp: end for tp, (_, end) in _spans(kafka, names).items()}
+
+
+def committed(kafka: str, tiers_s: Sequence[float]) -> list[Committed]:
+    """How far each group has got with each of its partitions. Raises KafkaException."""
+    groups = read_by(tiers_s)
+    # Before the ends: what is committed in between is never more than they say.
+    found = {group: _committed(kafka, group) for group in groups}
+    spans = _spans(kafka, sorted({topic for some in groups.values() for topic in some}))
+    return [
+        Committed(group, topic, partition, found[group].get((topic, partition), begin), end)
+        for group, some in groups.items()
+        for (topic, partition), (begin, end) in spans.items()
+        if topic in some
+    ]
+
+
+def records(kafka: str, since: Offsets, until: Offsets) -> Iterator[Message]:
+    """Everything between the two, in offset order by partition.
+
+    Raises KafkaException, and TimeoutError where Kafka is silent for `TIMEOUT_S`.
+    """
+    left = {tp: end for tp, end in until.items() if end > since.get(tp, 0)}
+    with _consumer(kafka) as consumer:
+        consumer.assign([TopicPartition(*tp, since.get(tp, 0)) for tp in left])
+        yield from _consume(consumer, left)
+
+
+def _consume(consumer: Consumer, left: dict[tuple[str, int], int]) -> Iterator[Message]:
+    quiet_since = time.monotonic()
+    while left:
+        batch = consumer.consume(AT_ONCE, timeout=POLL_S)
+        if batch:
+            quiet_since = time.monotonic()
+        elif time.monotonic() > quiet_since + TIMEOUT_S:
+            raise TimeoutError(f"Kafka went silent before the ends of {sorted(left)}")
+        for message in batch:
+            if (error := message.error()) is not None:
+                raise KafkaException(error)
+            tp = (cast(str, message.topic()), cast(int, message.partition()))
+            offset, end = cast(int, message.offset()), left.get(tp)
+            if end is None or offset >= end:
+                continue
+            yield message
+            if offset == end - 1:
+                del left[tp]
+
+
+@contextmanager
+def _consumer(kafka: str) -> Iterator[Consumer]:
+    consumer = Consumer(
+        {
+            "bootstrap.servers": kafka,
+            "group.id": f"chaos-{uuid.uuid4()}",  # the client wants one; nothing is committed to it
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "fetch.message.max.bytes": MAX_REQUEST_BYTES,
+        }
+    )
+    try:
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def _spans(kafka: str, names: Sequence[str]) -> dict[tuple[str, int], tuple[int, int]]:
+    """The first offset of each partition, and the one after its last."""
+    with _consumer(kafka) as consumer:
+        found = consumer.list_topics(timeout=TIMEOUT_S).topics
+        partitions = [(name, number) for name in names for number in found[name].partitions]
+        return {tp: _span(consumer, TopicPartition(*tp)) for tp in partitions}
+
+
+def _span(consumer: Consumer, tp: TopicPartition) -> tuple[int, int]:
+    deadline = time.monotonic() + TIMEOUT_S
+    while True:
+        try:
+            return consumer.get_watermark_offsets(tp, timeout=TIMEOUT_S)
+        except KafkaException as error:
+            if error.args[0].code() not in NO_LEADER_YET or time.monotonic() > deadline:
+                raise
+            time.sleep(ASK_AGAIN_S)
+
+
+def _committed(kafka: str, group: str) -> Offsets:
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
+    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT_S)
+    found = asked[group].result(TIMEOUT_S).topic_partitions
+    return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}
