@@ -13,7 +13,7 @@ PYTHON ?=
 CANDIDATES := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 
-.PHONY: help setup demo test bench lint format lock stack-up stack-down clean
+.PHONY: help setup demo test chaos bench lint format lock stack-up stack-down clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,6 +25,9 @@ demo: setup ## Run the whole pipeline on this machine and account for every even
 
 test: setup ## Run every test: unit, integration, end to end
 	@$(BIN)/pytest
+
+chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name,… repeat a part of it)
+	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 bench: setup ## Measure the pipeline beside the same job written by hand (docs/performance.md)
 	@$(BIN)/python -m tests.bench.compare
