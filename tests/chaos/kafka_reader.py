@@ -25,6 +25,7 @@ ASK_AGAIN_S = 0.1
 # What a broker says of topics that are new to it, or when it has just come back.
 NO_LEADER_YET = frozenset(
     {
+        KafkaError._UNKNOWN_PARTITION,
         KafkaError.NOT_LEADER_FOR_PARTITION,
         KafkaError.LEADER_NOT_AVAILABLE,
         KafkaError.UNKNOWN_TOPIC_OR_PART,

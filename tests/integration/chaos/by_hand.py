@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
@@ -15,8 +15,10 @@ import templates
 import topics
 from agents import delay
 from agents.enrich import Enricher
+from agents.guard import DeadLetterGuard
 from agents.sending import Sending, read, records_of
 from observability.metrics import Metrics
+from pipeline.deadletter_limits import DeadLetterPolicy
 from pipeline.delivery import SendPolicy, judge
 from pipeline.enrich import EnrichPolicy
 from pipeline.errors import DeliveryError, TransientError
@@ -26,6 +28,7 @@ from pipeline.ports import Accepted
 from pipeline.rendering import Renderer
 from pipeline.retry import RetryPolicy
 from simulators.ledger import Ledger, Result
+from streaming.engine import Engine
 from streaming.producer import Headers, Record
 from tables.seen import SeenEvents
 from tables.subscriptions import Subscriptions
@@ -36,12 +39,19 @@ from tests.fakes import Consumed, Out, Table, app, fetch
 
 TIERS_S = (0.1, 0.2)
 POLICY = SendPolicy(
-    retry=RetryPolicy(tiers_s=TIERS_S, attempts=2, total_s=60.0, jitter=0.0), provider="simulated", resend_in_doubt=True
+    retry=RetryPolicy(tiers_s=TIERS_S, attempts=2, total_s=60.0, jitter=0.0),
+    provider="simulated",
+    send_again=True,
+    key_lifetime_s=0.0,
 )
 TIMEOUT_S = 30.0
 
 Answer = Accepted | DeliveryError
 ACCEPTED, NOT_NOW = Accepted("reference"), TransientError("not now")
+
+
+def _end(reason: str) -> NoReturn:
+    raise AssertionError(f"the process would have ended: {reason}")
 
 
 def now_ms() -> int:
@@ -62,6 +72,8 @@ class ByHand:
         self._subscriptions = Table()
         seen, subscriptions = SeenEvents(app(), keep_s=60.0), Subscriptions(app())
         seen.table, subscriptions.table = Table(), self._subscriptions  # type: ignore[assignment]
+        metrics = Metrics(CollectorRegistry())
+        engine = Engine(drain_timeout_s=5.0, is_member=lambda: True, end=_end)
         self._enricher = Enricher(
             out=self._out,
             seen=seen,
@@ -71,7 +83,8 @@ class ByHand:
             tiers_s=TIERS_S,
             partitions=4,
             caught_up=lambda _: True,
-            metrics=Metrics(CollectorRegistry()),
+            guard=DeadLetterGuard(DeadLetterPolicy(consecutive=1_000, ratio=1.0, window=1_000), engine, metrics),
+            metrics=metrics,
             clock_ms=now_ms,
         )
 
