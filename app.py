@@ -148,7 +148,8 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     from agents import send
     from agents.aftermath import Aftermath
     from agents.sending import Sending
-    from streaming.tail import read_tail
+    from streaming.between import read_between
+    from streaming.producer import DELIVERY_TIMEOUT_S
     from tables.claims import Claims
 
     channel = settings.role.channel
@@ -171,7 +172,13 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         ),
     )
     claims = Claims(app, app.records_out, committed=lambda tp: app.fetch_consumer.committed(tp), clock_ms=now_ms)
-    aftermath = Aftermath(app.engine, tiers_s=settings.retry_tiers_s, read_tail=partial(read_tail, settings.kafka))
+    aftermath = Aftermath(
+        app.engine,
+        channel,
+        tiers_s=settings.retry_tiers_s,
+        later_s=settings.session_timeout_s + settings.provider_timeout_s + send.GRACE_S + DELIVERY_TIMEOUT_S,
+        read_between=partial(read_between, settings.kafka),
+    )
     sender = send.Sender(
         engine=app.engine,
         out=app.records_out,

@@ -76,7 +76,7 @@ class Settings(BaseSettings):
         Channel.EMAIL: "send-again",
         Channel.PUSH: "send-again",
     }
-    dead_letters_in_a_row: int = Field(default=500, ge=1, description="beyond it a role halts")
+    dead_letters_in_a_row: int = Field(default=500, ge=1, description="for bugs; beyond it a role halts")
     dead_letters_ratio: float = Field(default=0.5, gt=0, le=1, description="of the last 2,000 records; as above")
     subscription_grace_s: float = Field(default=150.0, ge=0, description="how long an event waits for its subscription")
     expire_after_s: float = Field(default=DAY_S, gt=0, description="a notification older than this is stale news")

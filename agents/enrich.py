@@ -40,7 +40,7 @@ OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
 @dataclass(slots=True)
 class Turn:
-    """What one turn has come to so far."""
+    """What one turn has come to so far; ``told_nobody`` counts events that came to nothing for a fault of ours."""
 
     now_ms: int
     now: datetime
@@ -48,6 +48,7 @@ class Turn:
     seen: dict[int, dict[str, SeenRow]] = field(default_factory=lambda: defaultdict(dict))
     dispositions: Counter[Disposition] = field(default_factory=Counter)
     created: Counter[tuple[Channel, Lane]] = field(default_factory=Counter)
+    told_nobody: int = 0
     dead: Counter[DeadLetterReason] = field(default_factory=Counter)
 
 
@@ -84,8 +85,7 @@ class Enricher:
         self.metrics.events(turn.dispositions)
         self.metrics.created(turn.created)
         self.metrics.dead_lettered(turn.dead)
-        ours = sum(letters for reason, letters in turn.dead.items() if reason not in NOT_OURS)
-        self.guard.note(turn.dispositions.total(), ours)
+        self.guard.note(turn.dispositions.total(), dead=turn.told_nobody, bugs=turn.told_nobody)
 
     def _take(self, record: Any, turn: Turn) -> None:
         try:
@@ -163,6 +163,7 @@ class Enricher:
                     record.key, record.value, trail, DeadLetterReason.TEMPLATE, str(failed.error), record.headers
                 )
             )
+        turn.told_nobody += bool(told.failed and not told.notifications)
         if told.seen is not None:
             turn.seen[record.partition][event.identity] = told.seen
         turn.out.extend(out)
@@ -192,6 +193,7 @@ class Enricher:
         turn.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
         turn.dispositions[entry.disposition] += 1
         turn.dead[reason] += 1
+        turn.told_nobody += reason not in NOT_OURS
 
 
 def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:

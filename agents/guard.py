@@ -11,8 +11,8 @@ class DeadLetterGuard:
         self._engine = engine
         self._metrics = metrics
 
-    def note(self, ended: int, dead: int) -> None:
-        """``ended`` records were settled, and are durable; ``dead`` of them are dead letters that count."""
-        if reason := self._limits.note(ended, dead):
+    def note(self, ended: int, *, dead: int, bugs: int) -> None:
+        """``ended`` records are settled and durable; ``dead`` are dead letters that count, ``bugs`` among them."""
+        if reason := self._limits.note(ended, dead=dead, bugs=bugs):
             self._metrics.dead_letter_limit_reached()
             self._engine.halt(reason)

@@ -148,6 +148,7 @@ class Sender:
         while not self._engine.halted:
             due = self._dispatch.next(time.monotonic())
             if isinstance(due, Call):
+                self._tell_of_circuit()
                 self._engine.spawn(self._deliver(due))
             elif self._circuit is CircuitState.CLOSED or due is None:
                 return due
@@ -165,8 +166,8 @@ class Sender:
                 if not (items := _live(call.items)):
                     return
                 self._metrics.in_flight(self._provider.channel, self._engine.in_flight.records())
-                claimed = await self._claims.claim(_offsets(items))
                 known, unknown = await self._parted(items)
+                claimed = await self._claims.claim(_offsets(items))
                 # A worker that was frozen since may not be the one to send these any more.
                 await self._engine.membership()
                 if not _live(items):
@@ -185,7 +186,11 @@ class Sender:
                 for fetch, count in Counter(one.fetch for one in finished).items():
                     self._engine.in_flight.finish(fetch, count)
                 ended = [verdict for _, verdict in judged if verdict.outcome is not None]
-                self._guard.note(len(ended), sum(verdict.dead_letter is not None for verdict in ended))
+                self._guard.note(
+                    len(ended),
+                    dead=sum(verdict.dead_letter is not None for verdict in ended),
+                    bugs=sum(verdict.dead_letter is DeadLetterReason.BUG for verdict in ended),
+                )
 
     def _settle(self, call: Call[Sending]) -> None:
         self._dispatch.settle(call)
@@ -271,6 +276,7 @@ class Sender:
         names = {"channel": self._provider.channel, "provider": self._provider.name}
         self._metrics.circuit(self._provider.channel, self._provider.name, self._circuit)
         if before is CircuitState.CLOSED:
+            self._metrics.circuit_opened(self._provider.channel, self._provider.name)
             log.warning("circuit opened", **names)
         elif self._circuit is CircuitState.CLOSED:
             log.warning("circuit closed", **names)
@@ -323,7 +329,7 @@ def define(
 
     def taken_over(assigned: frozenset[TP]) -> None:
         claims.load(assigned)
-        aftermath.begin(claims.doubt_since_ms())
+        aftermath.begin(claims.windows())
 
     app.engine.on_assigned(taken_over)
     app.engine.on_revoked(sender.forget)

@@ -107,7 +107,7 @@ class Sink:
         result = await self._patiently(store)
         for rejected in result.rejected:
             await self._set_aside(records[rejected.index], DeadLetterReason.REJECTED_BY_STORE, rejected.reason)
-        self.guard.note(len(records), len(result.rejected))
+        self.guard.note(len(records), dead=len(result.rejected), bugs=len(result.rejected))
         known = len(records) - result.stored - len(result.rejected)
         self.metrics.stored("postgres", new=result.stored, known=known, seconds=time.perf_counter() - started)
 

@@ -17,7 +17,7 @@ from prometheus_client import Counter as Count
 from observability.labels import Labelled
 from pipeline.circuit import CircuitState
 from pipeline.delivery import DeadLetterReason
-from pipeline.errors import PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
+from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome
@@ -29,6 +29,7 @@ RESULTS: Mapping[type[SendResult], str] = {
     Unavailable: "unavailable",
     TransientError: "transient",
     PermanentError: "permanent",
+    NotAsked: "not-asked",
     Unconfirmed: "unconfirmed",
 }
 
@@ -174,9 +175,10 @@ class Metrics:
     def circuit(self, channel: Channel, provider: str, state: CircuitState) -> None:
         """The circuit's state has changed."""
         self._circuit[channel, provider].set(CIRCUIT_STATES.index(state))
-        opened = self._circuit_opened[channel, provider]
-        if state is CircuitState.OPEN:
-            opened.inc()
+
+    def circuit_opened(self, channel: Channel, provider: str) -> None:
+        """It was closed, and serves nobody now; a probe that failed does not count."""
+        self._circuit_opened[channel, provider].inc()
 
     def outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Notifications that ended; one that never reached a provider has ``none`` for it."""

@@ -102,6 +102,12 @@ class LaneQueue(Generic[T]):
             self._ready.appendleft(item)
             self._bytes += item.size
 
+    def move_back(self, key: Hashable) -> None:
+        """All that waits of one key goes behind the rest, in its order."""
+        of_key = [item for item in self._ready if item.key == key]
+        self._ready = deque(item for item in self._ready if item.key != key)
+        self._ready.extend(of_key)
+
     def clear(self) -> None:
         """Forget what waits; calls under way still release their keys."""
         self._ready.clear()

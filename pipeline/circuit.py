@@ -5,15 +5,15 @@
     half-open   one call of one message, the probe: served closes the circuit, failed opens it again
 
 A call has failed when the provider itself did not serve it: refused connections, 503, silence. What a provider says
-about a single message is service. A call that was only told to slow down says neither: it counts nowhere, and a probe
-that was is made again after the same wait.
+about a single message is service. A call that was only told to slow down, or whose messages we refuse ourselves, says
+neither: it counts nowhere, and a probe that was is made again after the same wait.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.errors import Throttled, Unavailable, Unconfirmed
+from pipeline.errors import NotAsked, Throttled, Unavailable, Unconfirmed
 from pipeline.ports import SendResult
 
 
@@ -37,7 +37,7 @@ def was_served(results: Sequence[SendResult]) -> bool | None:
 
     Where some messages of a call fell silent and the rest were held back for want of connections, silence speaks.
     """
-    telling = [one for one in results if not isinstance(one, Throttled)]
+    telling = [one for one in results if not isinstance(one, Throttled | NotAsked)]
     if not telling:
         return None
     return not all(isinstance(one, Unavailable | Unconfirmed) for one in telling)
@@ -93,9 +93,10 @@ class Circuit:
                 self._open(now, asked_s)
 
     def abandon(self, now: float) -> None:
-        """A probe was not made after all."""
+        """A probe was not made after all: its message had ended otherwise. Another one may be made at once."""
         if self.state is CircuitState.HALF_OPEN:
-            self._open(now, 0.0)
+            self.state = CircuitState.OPEN
+            self._until = now
 
     def _open(self, now: float, asked_s: float) -> None:
         self.state = CircuitState.OPEN

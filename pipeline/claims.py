@@ -4,12 +4,13 @@ Before a call its records are claimed, after its results are durable they are do
 acknowledged, at both points. Whoever reads the partition next skips what is done and knows what is in doubt. Offsets
 below what is committed are never read again, so they leave the row.
 
+    row = {"claimed": [[first, last], …], "done": [[first, last], …], "windows": [[from_ms, until_ms], …]}
+
+Ranges hold offsets, both ends included. What became of the claimed, as far as it is durable, was written within the
+windows: from when the oldest of it was claimed until the row was written, and what was on its way then.
+
 Each owner of a partition writes a row of its own, and whoever takes over reads those of all before: one that was
 frozen, and does not know yet that it is no longer the owner, can add to them and take nothing away.
-
-    row = {"claimed": [[first, last], ...], "done": [[first, last], ...], "since_ms": 0}
-
-Ranges hold offsets, both ends included; ``since_ms`` is when the oldest of what is claimed was claimed.
 """
 
 from collections.abc import Iterable
@@ -17,12 +18,15 @@ from collections.abc import Iterable
 import msgspec
 
 Ranges = list[tuple[int, int]]
+Windows = list[tuple[int, int]]
+# Crash after crash, with the same record in doubt, must not make the row grow.
+MOST_WINDOWS = 8
 
 
 class ClaimRow(msgspec.Struct, frozen=True, kw_only=True):
     claimed: Ranges = []
     done: Ranges = []
-    since_ms: int = 0
+    windows: Windows = []
 
 
 _encode = msgspec.json.Encoder().encode
@@ -47,12 +51,16 @@ def to_offsets(ranges: Ranges) -> set[int]:
 class PartitionClaims:
     """The row of one owner of a partition, as it changes; ``rows`` are those of its owners before."""
 
-    def __init__(self, rows: Iterable[bytes] = ()) -> None:
+    def __init__(self, rows: Iterable[bytes] = (), committed: int = 0) -> None:
+        """What lies below ``committed`` is never read again: an owner of before may have written it late."""
         recovered = [_decode(row) for row in rows]
-        self.done_before = {offset for row in recovered for offset in to_offsets(row.done)}
+        done = {offset for row in recovered for offset in to_offsets(_from(row.done, committed))}
+        self.done_before = done
         # What one of them had claimed, another may have finished since.
-        self.in_doubt = {offset for row in recovered for offset in to_offsets(row.claimed)} - self.done_before
-        self.doubt_since_ms = min((row.since_ms for row in recovered if row.claimed), default=0)
+        claimed = (offset for row in recovered for offset in to_offsets(_from(row.claimed, committed)))
+        self.in_doubt = set(claimed) - done
+        windows = {window for row in recovered for window in row.windows if row.claimed}
+        self.windows = merged(windows) if self.in_doubt else []
         # Anew: what one life after the other claimed again stands in the row as often.
         self._left_behind = to_ranges(self.in_doubt)
         self._claimed: list[tuple[Ranges, int]] = []
@@ -71,20 +79,34 @@ class PartitionClaims:
             ranges = to_ranges(to_offsets(ranges) - left)
         self._done.append(ranges)
 
-    def row(self, committed: int) -> bytes:
+    def row(self, committed: int, now_ms: int) -> bytes:
         """What is to be written now, without what lies below the committed offset."""
         self._left_behind = _from(self._left_behind, committed)
         self._done = [kept for one in self._done if (kept := _from(one, committed))]
-        claimed = [*self._claimed]
-        if self._left_behind:
-            claimed.append((self._left_behind, self.doubt_since_ms))
+        claimed = [ranges for ranges, _ in self._claimed]
+        windows = self.windows if self._left_behind else []
+        if claimed:
+            windows = [*windows, (min(at_ms for _, at_ms in self._claimed), now_ms)]
         return _encode(
             ClaimRow(
-                claimed=sorted(span for ranges, _ in claimed for span in ranges),
+                claimed=sorted(span for ranges in [self._left_behind, *claimed] for span in ranges),
                 done=sorted(span for one in self._done for span in one),
-                since_ms=min((at_ms for _, at_ms in claimed), default=0),
+                windows=merged(windows),
             )
         )
+
+
+def merged(windows: Iterable[tuple[int, int]]) -> Windows:
+    """In order, without overlaps, and few: the oldest ones become one where there are too many."""
+    result: Windows = []
+    for begin, end in sorted(windows):
+        if result and begin <= result[-1][1]:
+            result[-1] = (result[-1][0], max(end, result[-1][1]))
+        else:
+            result.append((begin, end))
+    while len(result) > MOST_WINDOWS:
+        result[:2] = [(result[0][0], result[1][1])]
+    return result
 
 
 def _from(ranges: Ranges, first: int) -> Ranges:

@@ -1,7 +1,8 @@
 """Are so many dead letters still an exception? Beyond the limits a role stops, and says so, instead of draining its
 topic into the dead letters.
 
-Only what is ours or a provider's counts. What a publisher broke does not: it must never stop the rest.
+What a publisher broke does not count: it must never stop the rest. In a row only bugs count, ours or the store's:
+retries that are exhausted come in bursts, when one carrier of many was away for a day.
 """
 
 from collections import deque
@@ -14,7 +15,7 @@ NOT_OURS = frozenset({DeadLetterReason.INVALID_INPUT})
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetterPolicy:
-    """So many in a row, or more than ``ratio`` of the last ``window`` records, are too many."""
+    """So many bugs in a row, or more than ``ratio`` of the last ``window`` records, are too many."""
 
     consecutive: int
     ratio: float
@@ -31,11 +32,14 @@ class DeadLetterLimits:
         self._ended = 0
         self._dead = 0
 
-    def note(self, ended: int, dead: int) -> str | None:
-        """Why it is too much, if it is. This turn settled ``ended`` records, ``dead`` of them as dead letters."""
+    def note(self, ended: int, *, dead: int, bugs: int) -> str | None:
+        """Why it is too much, if it is.
+
+        This turn settled ``ended`` records, ``dead`` of them as dead letters, ``bugs`` of those for a bug.
+        """
         if not ended:
             return None
-        self._in_a_row = self._in_a_row + dead if dead == ended else 0
+        self._in_a_row = self._in_a_row + bugs if bugs == ended else 0
         self._turns.append((ended, dead))
         self._ended += ended
         self._dead += dead
@@ -44,7 +48,7 @@ class DeadLetterLimits:
             self._ended -= left[0]
             self._dead -= left[1]
         if self._in_a_row >= self._policy.consecutive:
-            return f"{self._in_a_row} dead letters in a row"
+            return f"{self._in_a_row} bugs in a row"
         if self._ended >= self._policy.window and self._dead > self._policy.ratio * self._ended:
             return f"{self._dead} of the last {self._ended} records became dead letters"
         return None

@@ -3,7 +3,8 @@
 - Bulk leaves some of the calls to urgent.
 - While the circuit is open nothing is called; messages stay in their queues, and with full queues nothing more is
   fetched: their partitions stand still.
-- A probe is one message, urgent if there is one.
+- A probe is one message, of another recipient each time, and of each lane in turn: one that never works must not keep
+  the provider from being asked.
 """
 
 from collections.abc import Iterable, Sequence
@@ -43,6 +44,7 @@ class Dispatch(Generic[T]):
     def __init__(self, batches: BatchPolicy, calls: CallPolicy, circuit: CircuitPolicy) -> None:
         self._calls = calls
         self._circuit = Circuit(circuit)
+        self._bulk_probes_first = False
         # Urgent first: the order in which calls are given out.
         self._queues: dict[Lane, LaneQueue[T]] = {Lane.URGENT: LaneQueue(batches), Lane.BULK: LaneQueue(batches)}
 
@@ -66,7 +68,7 @@ class Dispatch(Generic[T]):
         if wait_s != 0:
             return wait_s
         soonest: float | None = None
-        for lane, queue in self._queues.items():
+        for lane, queue in self._in_turn():
             if not self._has_room(lane):
                 continue
             while (due_in := queue.due_in(now)) == 0:
@@ -75,6 +77,11 @@ class Dispatch(Generic[T]):
             if due_in is not None:
                 soonest = due_in if soonest is None else min(soonest, due_in)
         return soonest
+
+    def _in_turn(self) -> list[tuple[Lane, LaneQueue[T]]]:
+        lanes = list(self._queues.items())
+        bulk_first = self._bulk_probes_first and self.circuit is not CircuitState.CLOSED
+        return lanes[::-1] if bulk_first else lanes
 
     def _has_room(self, lane: Lane) -> bool:
         under_way = sum(queue.calls for queue in self._queues.values())
@@ -94,7 +101,12 @@ class Dispatch(Generic[T]):
         """The call is answered, or not made, and its keys are free; ``again`` of its messages are to be sent anew."""
         if call.probe and not call.answered:
             self._circuit.abandon(now)
-        self._queues[call.lane].release(call.items, list(again))
+        queue, back = self._queues[call.lane], list(again)
+        queue.release(call.items, back)
+        if call.probe:
+            for item in back:
+                queue.move_back(item.key)
+            self._bulk_probes_first = bool(back) and call.lane is Lane.URGENT
 
     def settle(self, call: Call[T]) -> None:
         """What it came to is durable, or nothing will be."""

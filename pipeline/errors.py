@@ -9,6 +9,7 @@
         │   ├── Throttled       not a failure: try later without spending an attempt
         │   └── Unavailable     the provider serves nobody now: says nothing about the message
         ├── PermanentError      certainly not told, and never will be: final
+        │   └── NotAsked        refused by ourselves: says nothing about the provider
         └── Unconfirmed         perhaps told: the channel's policy decides
 
 Anything else that is raised is a bug: it is logged, counted and dead-lettered, or ends the process.
@@ -58,6 +59,10 @@ class Unavailable(TransientError):
 
 class PermanentError(DeliveryError):
     """Certainly not told; the same call can never work (a bad address, an unregistered token)."""
+
+
+class NotAsked(PermanentError):
+    """No provider could take the message as it is (no address that email can be sent to), so that none was asked."""
 
 
 class Unconfirmed(DeliveryError):

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
+from aiokafka.protocol.commit import OffsetCommitRequest
 from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
@@ -50,6 +51,8 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             asked_at = self._lease.now()
             if confirmed := await heartbeat():
                 self._lease.renew(asked_at)
+            elif coordinator.generation == OffsetCommitRequest.DEFAULT_GENERATION_ID:
+                self._lease.end()
             return bool(confirmed)
 
         coordinator._do_heartbeat = renewing

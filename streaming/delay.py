@@ -6,6 +6,7 @@ be read, or wants to go where nothing may, is a dead letter.
 """
 
 import asyncio
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -23,7 +24,7 @@ log = structlog.get_logger(__name__)
 POLL_MS = 200
 AT_ONCE = 1_000
 COMMIT_TIMEOUT_S = 30.0
-SHOW_EVERY_MS = 1_000
+SHOW_EVERY_S = 1.0
 
 # When a record is due (ms since the epoch), and what it becomes then.
 Due = tuple[int, Record]
@@ -58,7 +59,7 @@ class DelayService(Service):
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
-        self._show_at_ms = 0
+        self._show_at = 0.0
         self._ends: dict[TopicPartition, int] = {}
         self._in_turn = asyncio.Lock()
         self._tiers = tiers
@@ -103,9 +104,9 @@ class DelayService(Service):
                     await self._turn(polled)
 
     def _show(self, now_ms: int) -> None:
-        if now_ms < self._show_at_ms:
+        if time.monotonic() < self._show_at:
             return
-        self._show_at_ms = now_ms + SHOW_EVERY_MS
+        self._show_at = time.monotonic() + SHOW_EVERY_S
         waiting, overdue_ms = dict.fromkeys(self._tiers, 0), dict.fromkeys(self._tiers, 0)
         assigned = self._consumer.assignment()
         self._patience.forget_all_but(assigned)
@@ -131,8 +132,8 @@ class DelayService(Service):
             try:
                 async with asyncio.timeout(ASK_TIMEOUT_S):
                     self._ends = dict(await self._consumer.end_offsets(assigned))
-                    for tp in assigned - self._position.keys():
-                        self._position.setdefault(tp, await self._consumer.position(tp))
+                    # Its own, not what was read last: somebody else may have been there, or retention.
+                    self._position.update({tp: await self._consumer.position(tp) for tp in assigned})
             except (KafkaError, TimeoutError) as error:
                 log.info("the broker does not tell where partitions end", reason=repr(error))
             await self.sleep(ASK_EVERY_S)

@@ -5,6 +5,7 @@ safe at any point, for nothing is committed before it is durable.
 """
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, cast
@@ -23,6 +24,8 @@ Process = Callable[[Sequence[Fetch]], Awaitable[None]]
 
 
 LOOK_EVERY_S = 0.05
+# The first heartbeat after a start takes a second.
+TELL_AFTER_S = 2.0
 
 
 class Drained(Exception):
@@ -136,10 +139,13 @@ class Engine:
         """
         if self._is_member():
             return
-        log.warning("the group has not confirmed this worker in time; it waits")
+        tell_at = time.monotonic() + TELL_AFTER_S
         while not self._is_member():
             if self._draining:
                 raise Drained
+            if time.monotonic() > tell_at:
+                log.warning("the group has not confirmed this worker in time; it waits")
+                tell_at = float("inf")
             await asyncio.sleep(LOOK_EVERY_S)
 
     def halt(self, reason: str) -> None:

@@ -8,10 +8,15 @@ import time
 from collections.abc import Callable
 
 
+def seconds_awake_or_not() -> float:
+    """Monotonic, and it goes on while the machine is suspended, where the system has such a clock."""
+    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+
+
 class Lease:
     """Renewed on the consumer's thread, asked on the loop's."""
 
-    def __init__(self, term_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, term_s: float, clock: Callable[[], float] = seconds_awake_or_not) -> None:
         self._term_s = term_s
         self._clock = clock
         self._until = float("-inf")
@@ -22,6 +27,10 @@ class Lease:
     def renew(self, asked_at: float) -> None:
         """The group confirmed this member; ``asked_at`` is when it was asked, not when the answer came."""
         self._until = asked_at + self._term_s
+
+    def end(self) -> None:
+        """The group does not know this member any more."""
+        self._until = float("-inf")
 
     def is_held(self) -> bool:
         return self._clock() < self._until

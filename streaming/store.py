@@ -47,10 +47,15 @@ class CopyStore(Store):
 
     def mark_if_damaged(self, partition: int, error: Exception) -> None:
         """To be told of every error of a partition's database, before it is raised on and ends the worker."""
-        if is_corruption(error):
+        if not is_corruption(error):
+            return
+        try:
             (self.partition_path(partition) / MARK).touch()
+        except OSError as full:
+            log.warning("cannot mark a damaged table", table=self.table_name, reason=str(full))
 
 
 def is_corruption(error: Exception) -> bool:
-    """RocksDB's word for it, which rocksdict passes on as the text of a bare Exception."""
-    return type(error) is Exception and str(error).startswith("Corruption")
+    """RocksDB's words for it, a missing file among them, which rocksdict passes on as the text of a bare Exception."""
+    text = str(error)
+    return type(error) is Exception and (text.startswith("Corruption") or "No such file" in text)

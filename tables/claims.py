@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import faust
 from faust.types.tuples import TP
 
-from pipeline.claims import PartitionClaims, Ranges
+from pipeline.claims import PartitionClaims, Ranges, Windows, merged
 from streaming.engine import Drained
 from streaming.producer import RecordSink
 from streaming.table import ChangelogTable, Row, table
@@ -47,11 +47,13 @@ class Claims:
         rows = {tp: self.table.read_prefix(tp.partition, _prefix(tp)) for tp in tps}
         self._owner = secrets.token_hex(4)
         self._inherited = {tp: [key for key, _ in some] for tp, some in rows.items()}
-        self._partitions = {tp: PartitionClaims(row for _, row in some) for tp, some in rows.items()}
+        self._partitions = {
+            tp: PartitionClaims((row for _, row in some), self._committed(tp) or 0) for tp, some in rows.items()
+        }
 
-    def doubt_since_ms(self) -> int | None:
-        """When the oldest claim that is in doubt was made; None if nothing is."""
-        return min((one.doubt_since_ms for one in self._partitions.values() if one.in_doubt), default=None)
+    def windows(self) -> Windows:
+        """Within which times (epoch ms) what is in doubt now was claimed and under way; empty if nothing is."""
+        return merged(window for one in self._partitions.values() for window in one.windows)
 
     def is_done(self, tp: TP, offset: int) -> bool:
         """Whether the record's effects were durable before this worker had the partition."""
@@ -92,7 +94,7 @@ class Claims:
             dirty, self._dirty = self._dirty, set()
             rows: dict[int, list[Row]] = defaultdict(list)
             for tp in dirty & self._partitions.keys():
-                row = self._partitions[tp].row(self._committed(tp) or 0)
+                row = self._partitions[tp].row(self._committed(tp) or 0, self._clock_ms())
                 # In this order: a crash between the two leaves too much, never too little.
                 rows[tp.partition].append((_prefix(tp) + self._owner.encode(), row))
                 rows[tp.partition] += [(key, None) for key in self._inherited.pop(tp, ())]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled
+from pipeline.errors import DeliveryError, NotAsked, Throttled
 from pipeline.notifications import Channel, Notification
 from pipeline.ports import Accepted, SendResult
 from providers.deadline import latest_begin
@@ -105,7 +105,7 @@ class SmtpEmail:
     async def _send_one(self, connection: SmtpConnection, notification: Notification, deadline: float) -> SendResult:
         mailbox = parse_mailbox(notification.address)
         if mailbox is None:
-            return PermanentError("not an address that email can be sent to", code="address")
+            return NotAsked("not an address that email can be sent to", code="address")
         message_id, content = build(
             self._sender,
             mailbox,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled, Unavailable, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.notifications import Channel, Notification
 from pipeline.ports import Accepted, SendResult
 from providers.http import Answer, HttpClient, status_error
@@ -26,8 +26,9 @@ ERRORS: Mapping[str, type[DeliveryError]] = {
     "RESOURCE_EXHAUSTED": Throttled,
     "UNAVAILABLE": Unavailable,
     "INTERNAL": Unconfirmed,
-    # These four blame our project or credentials, not the message: it can wait for an operator.
-    "THIRD_PARTY_AUTH_ERROR": Unavailable,
+    # Our credentials for one platform: its messages wait for an operator, the others' do not.
+    "THIRD_PARTY_AUTH_ERROR": TransientError,
+    # These three blame our project or credentials, not the message.
     "UNAUTHENTICATED": Unavailable,
     "PERMISSION_DENIED": Unavailable,
     "NOT_FOUND": Unavailable,

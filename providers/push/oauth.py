@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from pipeline.errors import DeliveryError, Unavailable
+from pipeline.errors import DeliveryError, Throttled, Unavailable
 from providers.http import HttpClient, status_error
 from providers.push.service_account import ServiceAccount
 
@@ -63,6 +63,8 @@ class AccessTokens:
             if answer.status != 200:
                 raise status_error(answer)
             grant = msgspec.json.decode(answer.body, type=Grant)
+        except Throttled:
+            raise  # for want of a connection of our own: nobody was asked
         except DeliveryError as error:
             raise Unavailable(
                 f"no access token: {error.problem}", code=error.code, retry_after_s=error.retry_after_s

@@ -39,7 +39,6 @@ CALLS, BATCH = 8, 10
 IN_FLIGHT = CALLS * BATCH
 SESSION_TIMEOUT_S = 6.0
 CIRCUIT_FAILURES = 8
-DEAD_LETTERS_IN_A_ROW = 300
 SETTINGS = {
     "HERALD_LOG_FORMAT": "json",
     "HERALD_RETRY_TIERS_S": ",".join(f"{tier:g}" for tier in TIERS_S),
@@ -54,7 +53,6 @@ SETTINGS = {
     "HERALD_BATCH_MESSAGES": str(BATCH),
     "HERALD_CIRCUIT_FAILURES": str(CIRCUIT_FAILURES),
     "HERALD_CIRCUIT_LONGEST_WAIT_S": "10",
-    "HERALD_DEAD_LETTERS_IN_A_ROW": str(DEAD_LETTERS_IN_A_ROW),
     # Both policies, on the two channels whose providers honour no key.
     "HERALD_UNCONFIRMED": "sms=give-up,email=send-again,push=give-up",
 }

@@ -31,6 +31,7 @@ SCENARIOS: tuple[Scenario, ...] = (
         name="dead-letter-limit",
         act=providers.refuses_everybody,
         judge=providers.not_all_of_it_died,
+        rate=60.0,
     ),
     Scenario(name="all-providers-down", act=providers.all_down),
     *(

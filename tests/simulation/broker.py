@@ -58,6 +58,9 @@ class _Message:
     def headers(self) -> Sequence[tuple[str, bytes | None]]:
         return self._record.headers
 
+    def timestamp(self) -> tuple[int, int]:
+        return 1, self._record.timestamp
+
 
 class Broker:
     """Everything that becomes durable here is shown to the checks at once."""
@@ -93,14 +96,14 @@ class Broker:
     def end(self, tp: TP) -> int:
         return len(self.logs[tp]) if tp in self.logs else 0
 
-    async def read_tail(self, names: Sequence[str], since_ms: int, note: Callable[[Any], None]) -> None:
-        """As `streaming.tail.read_tail`: to where the topics end when it begins."""
+    async def read_between(self, names: Sequence[str], begin_ms: int, end_ms: int, note: Callable[[Any], None]) -> None:
+        """As `streaming.between.read_between`: to where the topics end when it begins."""
         tail = [
             record
             for tp, log in sorted(self.logs.items())
             if tp.topic in names
             for record in log
-            if record.timestamp >= since_ms
+            if begin_ms <= record.timestamp < end_ms
         ]
         await asyncio.sleep(ACK_S)
         for record in tail:

@@ -46,6 +46,8 @@ CIRCUIT = CircuitPolicy(failures=2, wait_s=1.0, longest_wait_s=4.0)
 BATCHES = BatchPolicy(messages=3, size_bytes=1 << 20, linger_s=0.02)
 # Calls that hang outlast it.
 DRAIN_TIMEOUT_S = 2.5
+# Nothing of a call is on its way for longer, frozen or not.
+LATER_S = 60.0
 WINDOW = 8
 # A role that halts waits for somebody to look.
 DEAD_LETTERS = DeadLetterPolicy(consecutive=1_000_000, ratio=2.0, window=1)
@@ -219,7 +221,9 @@ class SendRole(ConsumerRole):
         claims = WatchedClaims(
             app, app.records_out, committed=lambda tp: app.consumer.committed(tp), clock_ms=world.now_ms
         )
-        aftermath = Aftermath(app.engine, tiers_s=TIERS_S, read_tail=world.broker.read_tail)
+        aftermath = Aftermath(
+            app.engine, Channel.SMS, tiers_s=TIERS_S, later_s=LATER_S, read_between=world.broker.read_between
+        )
         provider = SimulatedProvider(app.life, world.ledger, BATCHES.messages)
         sender = send.Sender(
             engine=app.engine,

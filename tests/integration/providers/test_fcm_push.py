@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import DeliveryError, PermanentError, Throttled, Unavailable, Unconfirmed
+from pipeline.errors import DeliveryError, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.notifications import Channel
 from pipeline.ports import Accepted
 from providers.push.fcm import FcmPush
@@ -35,7 +35,7 @@ class TestFcmPush(ProviderContract):
             ("QUOTA_EXCEEDED", Throttled),
             ("UNAVAILABLE", Unavailable),
             ("INTERNAL", Unconfirmed),
-            ("THIRD_PARTY_AUTH_ERROR", Unavailable),
+            ("THIRD_PARTY_AUTH_ERROR", TransientError),
         ],
     )
     async def test_error_codes(self, simulator: Simulator, code: str, kind: type[DeliveryError]) -> None:

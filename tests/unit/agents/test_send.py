@@ -77,7 +77,9 @@ class Role:
         self.engine.in_flight.share_window([URGENT], 1_000)
         self.claims = Claims(app(), self.out, committed=self.committed.get, clock_ms=self.clock)
         self.claims.table = self.table  # type: ignore[assignment]
-        self.aftermath = Aftermath(self.engine, tiers_s=RETRY.tiers_s, read_tail=self.read_tail)
+        self.aftermath = Aftermath(
+            self.engine, Channel.SMS, tiers_s=RETRY.tiers_s, later_s=60.0, read_between=self.read_between
+        )
         self.take_over()
         self.sender = Sender(
             engine=self.engine,
@@ -100,10 +102,12 @@ class Role:
 
     def take_over(self) -> None:
         self.claims.load([TP(topic, partition) for topic in (BULK, URGENT) for partition in range(4)])
-        self.aftermath.begin(self.claims.doubt_since_ms())
+        self.aftermath.begin(self.claims.windows())
 
-    async def read_tail(self, names: Sequence[str], since_ms: int, on_record: Callable[[object], None]) -> None:
-        assert since_ms <= self.clock()
+    async def read_between(
+        self, names: Sequence[str], begin_ms: int, end_ms: int, on_record: Callable[[object], None]
+    ) -> None:
+        assert begin_ms <= self.clock() <= end_ms
         await asyncio.sleep(0)
         for one in self.tail:
             if one.topic in names:
@@ -169,6 +173,9 @@ class Produced:
 
     def headers(self) -> object:
         return self._record.headers
+
+    def timestamp(self) -> tuple[int, int]:
+        return 1, T0_MS
 
 
 async def after_a_crash(role: Role, **settings: object) -> Role:
@@ -569,17 +576,20 @@ async def test_a_worker_that_was_only_cut_off_goes_on_where_it_was(role: Role, m
     assert role.statuses() == {"n-0": "sent"}
 
 
+def nonsense(notifications: Sequence[Notification]) -> list[str]:
+    return ["accepted?"] * len(notifications)
+
+
 async def test_too_many_dead_letters_halt_the_role(role: Role) -> None:
     role.limits = DeadLetterPolicy(consecutive=4, ratio=1.0, window=1_000)
     await role.sender.stop()
     await role.start()
-    role.provider.answer = lambda some: [TransientError("busy")] * len(some)
-    given_up = Trail(attempts=1)
-    await role.offer(*(record(offset, trail=given_up) for offset in range(20)))
+    role.provider.answer = nonsense  # type: ignore[assignment]
+    await role.offer(*map(record, range(20)))
     await until(lambda: role.engine.halted is not None)
     await turns()
     told = len(role.provider.calls)
-    assert role.engine.halted == "4 dead letters in a row"
+    assert role.engine.halted == "4 bugs in a row"
     assert len(role.out.on(topics.DLQ)) < 20
     await role.offer(record(20))
     await turns()
@@ -668,12 +678,14 @@ async def test_a_worker_frozen_in_its_call_leaves_the_last_word_to_its_successor
     assert role.claims.is_in_doubt(HERE, 0)
 
 
-async def test_retries_are_no_dead_letters_and_break_no_row_of_them(role: Role) -> None:
+async def test_retries_have_not_ended_and_break_no_row_of_bugs(role: Role) -> None:
     role.limits = DeadLetterPolicy(consecutive=3, ratio=1.0, window=1_000)
     await role.sender.stop()
     await role.start()
-    role.provider.answer = lambda some: [TransientError("busy")] * len(some)
-    given_up = Trail(attempts=1)
-    for offset in range(4):
-        await role.offer(record(2 * offset), record(2 * offset + 1, trail=given_up))
+    role.provider.answer = (
+        lambda some: [  # type: ignore[assignment]
+            "accepted?" if int(one.id[2:]) % 2 else TransientError("busy") for one in some
+        ]
+    )
+    await role.offer(*map(record, range(8)))
     await until(lambda: role.engine.halted is not None)

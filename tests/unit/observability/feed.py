@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry
 from observability.metrics import Metrics
 from pipeline.circuit import CircuitState
 from pipeline.delivery import DeadLetterReason
-from pipeline.errors import PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
+from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome, Status
@@ -51,10 +51,11 @@ def feed(registry: CollectorRegistry) -> Metrics:
     metrics.events(Counter({Disposition.ACCEPTED: 3, Disposition.REPEATED: 1}))
     metrics.created(Counter({(Channel.SMS, Lane.URGENT): 4}))
     metrics.in_flight(Channel.SMS, 9)
-    failures = [kind("x") for kind in (TransientError, Unavailable, Throttled, PermanentError, Unconfirmed)]
+    failures = [kind("x") for kind in (TransientError, Unavailable, Throttled, PermanentError, NotAsked, Unconfirmed)]
     results = [Accepted("a"), Accepted("b"), *failures]
     metrics.call(Channel.SMS, "http-sms", results, size=700, seconds=0.2)
     metrics.circuit(Channel.SMS, "http-sms", CircuitState.OPEN)
+    metrics.circuit_opened(Channel.SMS, "http-sms")
     metrics.in_doubt(Channel.SMS, "give-up", 1)
     metrics.outcomes([outcome(), outcome(), outcome(Status.EXPIRED, provider=None)])
     metrics.duplicates("enrich", 2)

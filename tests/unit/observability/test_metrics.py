@@ -43,7 +43,7 @@ AT = {"topic": TOPIC, "partition": "3"}
         ("herald_attempts_total", {**CALL, "result": "throttled"}, 1),
         ("herald_attempts_total", {**CALL, "result": "permanent"}, 1),
         ("herald_attempts_total", {**CALL, "result": "unconfirmed"}, 1),
-        ("herald_batch_messages_sum", SMS, 7),
+        ("herald_batch_messages_sum", SMS, 8),
         ("herald_batch_bytes_sum", SMS, 700),
         ("herald_provider_call_seconds_sum", {"provider": "http-sms", "result": "accepted"}, 0.2),
         ("herald_in_doubt_total", {**SMS, "decision": "give-up"}, 1),

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.circuit import LONGEST_ASKED_S, Circuit, CircuitPolicy, CircuitState, was_served
-from pipeline.errors import PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
+from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.ports import Accepted, SendResult
 
 POLICY = CircuitPolicy(failures=3, wait_s=1.0, longest_wait_s=8.0)
@@ -33,6 +33,8 @@ def opened(now: float = 0.0) -> Circuit:
         pytest.param([Unconfirmed("silence")], False, id="silence"),
         pytest.param([Unconfirmed("silence"), Throttled("no connection was free")], False, id="silence, and a queue"),
         pytest.param([Throttled("429")], None, id="slow down"),
+        pytest.param([NotAsked("no address")], None, id="nobody was asked"),
+        pytest.param([NotAsked("no address"), Unavailable("refused")], False, id="one was asked"),
         pytest.param([], None, id="nothing was sent"),
     ],
 )
@@ -81,9 +83,14 @@ def test_a_probe_that_says_nothing_is_made_again_after_the_same_wait() -> None:
     circuit = opened()
     circuit.end(None, 1.0, probe=circuit.begin(), asked_s=0.0)
     assert (circuit.state, circuit.opens_in(1.0)) == (CircuitState.OPEN, 1.0)
+
+
+def test_a_probe_that_was_not_made_holds_nobody_up() -> None:
+    """Thousands of stale messages at the head must not keep the provider from being asked."""
+    circuit = opened()
     circuit.begin()
     circuit.abandon(2.0)
-    assert (circuit.state, circuit.opens_in(2.0)) == (CircuitState.OPEN, 1.0)
+    assert (circuit.state, circuit.opens_in(2.0)) == (CircuitState.OPEN, 0.0)
 
 
 def test_calls_from_before_it_opened() -> None:

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
-from pipeline.claims import PartitionClaims, Ranges, to_offsets, to_ranges
+from pipeline.claims import MOST_WINDOWS, PartitionClaims, Ranges, merged, to_offsets, to_ranges
 
 offsets = st.sets(st.integers(0, 10**12), max_size=50)
 
@@ -27,24 +27,24 @@ def test_what_a_crash_leaves_behind() -> None:
     claims = PartitionClaims()
     claims.claim([1, 2], 0)
     claims.finish(claims.claim([3, 4], 0))
-    after = PartitionClaims([claims.row(1)])
+    after = PartitionClaims([claims.row(1, 0)])
     assert (after.in_doubt, after.done_before) == ({1, 2}, {3, 4})
 
 
 def test_below_the_committed_offset_nothing_stays() -> None:
     claims = PartitionClaims()
     claims.finish(claims.claim(range(10), 0))
-    assert PartitionClaims([claims.row(7)]).done_before == {7, 8, 9}
-    assert claims.row(10) == b'{"claimed":[],"done":[],"since_ms":0}'
+    assert PartitionClaims([claims.row(7, 0)]).done_before == {7, 8, 9}
+    assert claims.row(10, 0) == b'{"claimed":[],"done":[],"windows":[]}'
 
 
 def test_a_second_crash_keeps_the_first_ones_doubt() -> None:
     """Whoever took over wrote other rows, and died before it came to the record."""
     first = PartitionClaims()
     first.claim([5], 0)
-    second = PartitionClaims([first.row(5)])
+    second = PartitionClaims([first.row(5, 0)])
     second.finish(second.claim([6], 0))
-    third = PartitionClaims([second.row(5)])
+    third = PartitionClaims([second.row(5, 0)])
     assert (third.in_doubt, third.done_before) == ({5}, {6})
 
 
@@ -54,9 +54,39 @@ def test_a_worker_that_always_dies_at_the_same_record_does_not_make_the_row_grow
     for _ in range(5):
         claims = PartitionClaims(rows)
         claims.claim([2, 4], 0)
-        rows = [claims.row(0)]
+        rows = [claims.row(0, 0)]
         sizes.add(len(rows[0]))
     assert len(sizes) <= 2, "the first life's, and those of all that follow"
+
+
+def test_what_is_in_doubt_says_when_it_was_under_way() -> None:
+    """The windows of crash after crash, each from the oldest claim to the last word; none where nothing is in doubt."""
+    first = PartitionClaims()
+    first.claim([1], 10_000)
+    first.finish(first.claim([2], 20_000))
+    second = PartitionClaims([first.row(0, 30_000)])
+    assert second.windows == [(10_000, 30_000)]
+    second.claim([1, 3], 90_000)
+    third = PartitionClaims([second.row(0, 95_000)])
+    assert third.windows == [(10_000, 30_000), (90_000, 95_000)]
+    third.finish(third.claim([1, 3], 100_000))
+    assert PartitionClaims([third.row(0, 110_000)]).windows == []
+
+
+def test_a_row_that_came_late_revives_no_doubt() -> None:
+    """All of it has been committed since."""
+    frozen = PartitionClaims()
+    frozen.claim([5, 6], 1_000)
+    claims = PartitionClaims([frozen.row(0, 2_000)], committed=7)
+    assert (claims.in_doubt, claims.done_before, claims.windows) == (set(), set(), [])
+
+
+@given(st.lists(st.tuples(st.integers(0, 1_000), st.integers(0, 1_000)).map(sorted).map(tuple), max_size=40))
+def test_windows_stay_few_and_cover_what_they_covered(windows: list[tuple[int, int]]) -> None:
+    few = merged(windows)
+    assert len(few) <= MOST_WINDOWS
+    assert all(any(begin <= low and high <= end for begin, end in few) for low, high in windows)
+    assert all(this[1] < following[0] for this, following in itertools.pairwise(few))
 
 
 def test_a_new_partition_knows_nothing() -> None:
@@ -66,7 +96,7 @@ def test_a_new_partition_knows_nothing() -> None:
 def test_what_was_certainly_not_told_is_given_up_and_not_done() -> None:
     claims = PartitionClaims()
     claims.finish(claims.claim([1, 2, 3, 4], 0), again=[2, 3])
-    after = PartitionClaims([claims.row(0)])
+    after = PartitionClaims([claims.row(0, 0)])
     assert (after.in_doubt, after.done_before) == (set(), {1, 4})
 
 
@@ -74,11 +104,11 @@ def test_an_owner_of_before_that_writes_late_hides_nothing() -> None:
     """It was frozen in the middle of a call, and everything has been finished by somebody else since."""
     frozen = PartitionClaims()
     frozen.claim([1, 2], 0)
-    late = frozen.row(0)
+    late = frozen.row(0, 0)
     owner = PartitionClaims([late])
     owner.finish(owner.claim([1], 0))
     owner.claim([3], 0)
-    for rows in ([late, owner.row(0)], [owner.row(0), late]):
+    for rows in ([late, owner.row(0, 0)], [owner.row(0, 0), late]):
         after = PartitionClaims(rows)
         assert (after.in_doubt, after.done_before) == ({2, 3}, {1})
 
@@ -156,7 +186,7 @@ class Claims(RuleBasedStateMachine):
     def _write(self) -> None:
         if self.life not in self.rows:
             self.rows.clear()
-        self.rows[self.life] = self.claims.row(self.durably_committed)
+        self.rows[self.life] = self.claims.row(self.durably_committed, 0)
 
     @invariant()
     def doubt_covers_all_that_is_unfinished(self) -> None:
@@ -167,12 +197,12 @@ class Claims(RuleBasedStateMachine):
 
     @invariant()
     def the_row_is_bounded_by_what_is_in_flight(self) -> None:
-        row = self.claims.row(self.durably_committed)
+        row = self.claims.row(self.durably_committed, 0)
         after = PartitionClaims([row])
         assert all(offset >= self.durably_committed for offset in after.in_doubt | after.done_before)
         in_flight = max(self.may_be_told, default=0) + 1 - self.durably_committed
         longest_span = len(b"[9999,9999],")
-        assert len(row) <= len(b'{"claimed":[],"done":[],"since_ms":0}') + 3 * max(0, in_flight) * longest_span
+        assert len(row) <= len(b'{"claimed":[],"done":[],"windows":[[0,0]]}') + 3 * max(0, in_flight) * longest_span
 
 
 TestClaims = Claims.TestCase

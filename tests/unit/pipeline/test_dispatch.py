@@ -76,6 +76,31 @@ def test_what_a_dead_provider_was_not_told_goes_back_to_the_front_in_order() -> 
     assert values(take(queue, 1.0)) == ["b", "c", "d"]
 
 
+def test_each_probe_is_another_message_and_the_lanes_take_turns() -> None:
+    """One that never works, alone on its lane or before all others, must not keep the provider from being asked."""
+    queue = dispatch(failures=1)
+    push(queue, "u", lane=Lane.URGENT)
+    answered(queue, take(queue), DOWN)
+    push(queue, "a", "b", "c")
+    probed = []
+    for number in range(6):
+        probe = take(queue, 100.0 * (number + 1))
+        probed += values(probe)
+        answered(queue, probe, DOWN, 100.0 * (number + 1))
+    assert probed == ["u", "a", "u", "b", "u", "c"]
+
+
+def test_a_probe_that_failed_keeps_the_order_of_its_recipient() -> None:
+    queue = dispatch(failures=1)
+    for value in ("first", "second"):
+        queue.push(Lane.BULK, Item("anna", 10, 0.0, value))
+    push(queue, "b")
+    answered(queue, take(queue), DOWN)
+    answered(queue, take(queue, 100.0), DOWN, 100.0)
+    answered(queue, take(queue, 200.0), Accepted("r"), 200.0)
+    assert values(take(queue, 200.0)) == ["first", "second"]
+
+
 def test_while_the_circuit_is_closed_a_failure_costs_its_attempt() -> None:
     queue = dispatch(failures=2)
     push(queue, "a")
@@ -100,7 +125,7 @@ def test_a_probe_is_urgent_if_anything_is() -> None:
     assert values(take(queue, 1.0)) == ["u1"]
 
 
-def test_a_probe_that_was_not_made_is_made_later() -> None:
+def test_a_probe_that_was_not_made_is_made_with_the_next() -> None:
     """What was stale, or whose partition was taken away, tells nothing of the provider."""
     queue = dispatch(failures=1)
     push(queue, "a")
@@ -110,8 +135,7 @@ def test_a_probe_that_was_not_made_is_made_later() -> None:
     queue.settle(probe)
     push(queue, "b")
     assert queue.circuit is CircuitState.OPEN
-    assert queue.next(1.5) == 0.5
-    assert take(queue, 2.0).probe
+    assert take(queue, 1.0).probe
 
 
 def test_what_goes_back_stands_before_what_waited_behind_it() -> None:

@@ -1,4 +1,4 @@
-"""The tail of topics, on the real broker: from a time on, up to the ends of that moment, whatever is in them."""
+"""Topics between two times, on the real broker, whatever is in them."""
 
 import uuid
 
@@ -6,7 +6,7 @@ import pytest
 from confluent_kafka import Message, Producer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from streaming.tail import TailUnread, read_tail
+from streaming.between import Unread, read_between
 from tests.fakes import T0_MS
 
 TIMEOUT_S = 20.0
@@ -28,29 +28,35 @@ def produce(kafka: str, topic: str, stamps_ms: range) -> None:
     assert producer.flush(TIMEOUT_S) == 0
 
 
-async def tail(kafka: str, topic: str, since_ms: int) -> list[int]:
+async def between(kafka: str, topic: str, begin_ms: int, end_ms: int = T0_MS + 1_000_000) -> list[int]:
     found: list[Message] = []
-    await read_tail(kafka, [topic], since_ms, found.append)
+    await read_between(kafka, [topic], begin_ms, end_ms, found.append)
     return sorted(int(message.key() or b"") for message in found)
 
 
 async def test_from_a_time_on(kafka: str, topic: str) -> None:
     """One of its partitions is empty."""
     produce(kafka, topic, range(T0_MS, T0_MS + 100))
-    assert await tail(kafka, topic, T0_MS + 90) == list(range(T0_MS + 90, T0_MS + 100))
-    assert len(await tail(kafka, topic, T0_MS - 1)) == 100
+    assert await between(kafka, topic, T0_MS + 90) == list(range(T0_MS + 90, T0_MS + 100))
+    assert len(await between(kafka, topic, T0_MS - 1)) == 100
+
+
+async def test_up_to_a_time(kafka: str, topic: str) -> None:
+    produce(kafka, topic, range(T0_MS, T0_MS + 100))
+    assert await between(kafka, topic, T0_MS + 10, T0_MS + 14) == list(range(T0_MS + 10, T0_MS + 14))
+    assert await between(kafka, topic, T0_MS - 10, T0_MS) == []
 
 
 async def test_nothing_so_young(kafka: str, topic: str) -> None:
     produce(kafka, topic, range(T0_MS, T0_MS + 10))
-    assert await tail(kafka, topic, T0_MS + 10) == []
+    assert await between(kafka, topic, T0_MS + 10) == []
 
 
 async def test_an_empty_topic(kafka: str, topic: str) -> None:
-    assert await tail(kafka, topic, 0) == []
+    assert await between(kafka, topic, 0) == []
 
 
 async def test_a_broker_that_is_away(topic: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("streaming.tail.TIMEOUT_S", 0.5)
-    with pytest.raises(TailUnread):
-        await tail("127.0.0.1:1", topic, 0)
+    monkeypatch.setattr("streaming.between.TIMEOUT_S", 0.5)
+    with pytest.raises(Unread):
+        await between("127.0.0.1:1", topic, 0)
