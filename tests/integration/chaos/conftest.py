@@ -35,7 +35,7 @@ class Pipeline:
     traffic: Traffic
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def _pipeline(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pipeline]:
     with Servers(tmp_path_factory.mktemp("servers")) as servers:
         environment = {**servers.environment(), **SETTINGS}
