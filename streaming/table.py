@@ -81,11 +81,11 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             else:
                 batch.put(key, value)
         database = self._database(partition)
-        known, last = database.get(OFFSET_KEY), offsets[partition]
-        if last - len(rows) == (int(known) if known is not None else -1):
-            batch.put(OFFSET_KEY, str(last).encode())
-        # Otherwise a worker whose partition was taken away has written since: the next recovery reads from there.
         try:
+            known, last = database.get(OFFSET_KEY), offsets[partition]
+            if last - len(rows) == (int(known) if known is not None else -1):
+                batch.put(OFFSET_KEY, str(last).encode())
+            # Otherwise a worker whose partition was taken away has written since: the next recovery reads from there.
             database.write(batch)
         except Exception as error:
             self.store.mark_if_damaged(partition, error)
