@@ -14,7 +14,6 @@ class Scale:
     """How much of everything: ``full`` for `make chaos`, ``short`` for the part of it that is in `make test`."""
 
     name: str
-    rounds: int
     random_kills: int
     outage_s: float
     provider_outage_s: float
@@ -28,7 +27,6 @@ class Scale:
 
 FULL = Scale(
     name="full",
-    rounds=1,
     random_kills=70,
     outage_s=300.0,
     provider_outage_s=600.0,
@@ -38,7 +36,6 @@ FULL = Scale(
 )
 SHORT = Scale(
     name="short",
-    rounds=1,
     random_kills=6,
     outage_s=10.0,
     provider_outage_s=15.0,
