@@ -5,7 +5,7 @@ enrich, those keyed by recipient feed send.
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import cache, lru_cache
 
 from aiokafka.partitioner import murmur2
 
@@ -28,6 +28,7 @@ class Topic:
     config: dict[str, str] = field(default_factory=dict)
 
 
+@cache
 def lane(channel: Channel, lane: Lane) -> str:
     return f"herald.{channel}.{lane}.v1"
 

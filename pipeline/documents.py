@@ -12,6 +12,7 @@ take the others with it.
 
 from collections.abc import Callable
 from enum import StrEnum
+from functools import lru_cache
 
 import msgspec
 
@@ -59,15 +60,13 @@ def decode(value: bytes | None, content_type: str | None) -> list[StatusEvent | 
     try:
         accepted = strict_json.accept(value)
         told = _told(content_type)
-        if told is ContentType.DCSA_V3:
-            return _each(_listed(strict_json.parse(_envelope, accepted).events, "events"), "events", dcsa_v3.decode)
-        if _is_array(accepted):
+        if told is not ContentType.DCSA_V3 and _is_array(accepted):
             items = _listed(strict_json.parse(_array, accepted), "")
             return _each(items, "", _DECODERS[told] if told else _untold)
-        if told:
-            return [_DECODERS[told](accepted, "")]
-        found = detect(accepted)
-        return decode(accepted, found)
+        found = told or detect(accepted)
+        if found is ContentType.DCSA_V3:
+            return _each(_listed(strict_json.parse(_envelope, accepted).events, "events"), "events", dcsa_v3.decode)
+        return [_DECODERS[found](accepted, "")]
     except InvalidInput as refusal:
         return [refusal]
 
@@ -86,6 +85,7 @@ def detect(value: bytes | msgspec.Raw, prefix: str = "") -> ContentType:
     )
 
 
+@lru_cache(maxsize=256)
 def _told(content_type: str | None) -> ContentType | None:
     name = (content_type or "").split(";", 1)[0].strip().lower()
     if name in UNTOLD:

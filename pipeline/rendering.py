@@ -91,17 +91,28 @@ class Renderer:
             if (FALLBACK_LOCALE, kind) not in self._templates:
                 raise TemplateError(f"{FALLBACK_LOCALE}/{kind}", "there is no such template")
         self._choose = lru_cache(maxsize=4_096)(self._first_in_chain)
+        # What the recipients of the event at hand share; they mostly have a locale and a zone in common.
         self._event: StatusEvent | None = None
+        self._texts: dict[tuple[str, str, Channel], Rendered] = {}
         self._contexts: dict[tuple[str, str], Context] = {}
 
     def render(self, event: StatusEvent, recipient: Recipient, channel: Channel) -> Rendered:
         """The text of one notification. Raises `TemplateError`.
 
-        Cheapest when the recipients of an event follow each other: what they share is worked out once.
+        Cheapest when the recipients of an event follow each other: those of one locale and zone share it.
         """
-        template = self._choose(recipient.locale, event.kind)
+        if event is not self._event:
+            self._event, self._texts, self._contexts = event, {}, {}
+        wanted = recipient.locale, recipient.timezone, channel
+        text = self._texts.get(wanted)
+        if text is None:
+            text = self._texts[wanted] = self._render(event, *wanted)
+        return text
+
+    def _render(self, event: StatusEvent, locale: str, zone: str, channel: Channel) -> Rendered:
+        template = self._choose(locale, event.kind)
         try:
-            context = self._context(event, template, recipient.timezone)
+            context = self._context(event, template, zone)
             body = "".join(template.blocks[channel.value](context)).strip()
         except TEMPLATE_FAULTS as error:
             raise _explained(template.path, error) from error
@@ -143,9 +154,6 @@ class Renderer:
         return self._templates[FALLBACK_LOCALE, kind]
 
     def _context(self, event: StatusEvent, template: _Template, zone: str) -> Context:
-        """Remembered for the event at hand only: its recipients mostly share a locale and a zone."""
-        if event is not self._event:
-            self._event, self._contexts = event, {}
         context = self._contexts.get((template.locale, zone))
         if context is None:
             values = placeholders(event, template.locale, zone)
