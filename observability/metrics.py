@@ -8,12 +8,13 @@ The account closes per channel over all workers:
 ``notifications_created = outcomes + what waits in a lane, in flight or in a retry tier``.
 """
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 from prometheus_client import CollectorRegistry, Gauge, Histogram, Info, disable_created_metrics
 from prometheus_client import Counter as Count
 
+from observability.histogram import BatchHistogram
 from observability.labels import Labelled
 from pipeline.circuit import CircuitState
 from pipeline.delivery import DeadLetterReason
@@ -92,8 +93,8 @@ class Metrics:
         )
         self._circuit_opened = count("circuit_opened_total", "Times that a circuit opened", "channel", "provider")
         self._outcomes = count("outcomes_total", "Notifications that ended", "channel", "provider", "status")
-        self._end_to_end = histogram(
-            "end_to_end_seconds", "From created to ended", WAIT_SECONDS, "channel", "lane", "status"
+        self._end_to_end = BatchHistogram(
+            "herald_end_to_end_seconds", "From created to ended", WAIT_SECONDS, ("channel", "lane", "status"), registry
         )
         self._suppressed = count("duplicates_suppressed_total", "Repeats that were recognised and dropped", "stage")
 
@@ -182,12 +183,16 @@ class Metrics:
 
     def outcomes(self, outcomes: Sequence[Outcome]) -> None:
         """Notifications that ended; one that never reached a provider has ``none`` for it."""
-        ended = Counter((one.channel, one.provider or "none", one.status) for one in outcomes)
+        ended: Counter[tuple[str, str, str]] = Counter()
+        waits: dict[tuple[str, str, str], list[float]] = defaultdict(list)
+        for one in outcomes:
+            ended[one.channel, one.provider or "none", one.status] += 1
+            seconds = (one.finished_at - one.created_at).total_seconds()
+            waits[one.channel, one.lane, one.status].append(seconds if seconds > 0 else 0.0)
         for labels, notifications in ended.items():
             self._outcomes[labels].inc(notifications)
-        for one in outcomes:
-            seconds = (one.finished_at - one.created_at).total_seconds()
-            self._end_to_end[one.channel, one.lane, one.status].observe(max(seconds, 0.0))
+        for labels, some in waits.items():
+            self._end_to_end.observe(labels, some)
 
     def duplicates(self, stage: str, records: int) -> None:
         self._suppressed[stage].inc(records)
