@@ -14,6 +14,7 @@ from faust.app.base import BootStrategy
 
 from observability.faust_worker import Worker
 from observability.metrics import Metrics
+from streaming import records
 from streaming.broker import BrokerUnavailable, wait_for_topics
 from streaming.codec import IDENTITY
 from streaming.consumer import FetchConsumer, FetchTransport
@@ -213,6 +214,7 @@ class ConsumerApp(RoleApp):
         )
 
     def _new_transport(self) -> FetchTransport:
+        records.install()
         return FetchTransport(self.conf.broker_consumer, self)
 
     def _new_producer_transport(self) -> FetchTransport:
