@@ -65,7 +65,8 @@ class Sink:
         """Returns when every outcome is a row. Raises Drained, StorageUnavailable after an hour."""
         records, outcomes = await self._decoded(fetches, outcomes_of)
         await self._stored(records, lambda: self.store.store_outcomes(outcomes))
-        await self._cached(self.cache.put_outcomes(outcomes))
+        written = [(one.notification_id, record.value) for one, record in zip(outcomes, records, strict=True)]
+        await self._cached(self.cache.put_outcomes(written))
 
     async def events(self, fetches: Sequence[Fetch]) -> None:
         """Returns when every line of the ledger is a row. Raises as `outcomes`."""

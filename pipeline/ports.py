@@ -5,14 +5,15 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+import msgspec
+
 from pipeline.errors import DeliveryError
 from pipeline.ledger import EventRecord
 from pipeline.notifications import Channel, Notification
 from pipeline.outcomes import Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(msgspec.Struct, frozen=True):
     """The provider took responsibility; ``reference`` is its own id of the message, for later questions."""
 
     reference: str
@@ -90,4 +91,6 @@ class StatusStore(Protocol):
 
     async def put_waiting(self, waiting: Iterable[Waiting]) -> None: ...
 
-    async def put_outcomes(self, outcomes: Iterable[Outcome]) -> None: ...
+    async def put_outcomes(self, outcomes: Iterable[tuple[str, bytes]]) -> None:
+        """Each by its notification's id, as JSON: the value of its record in Kafka, which nobody need write anew."""
+        ...

@@ -17,10 +17,10 @@ from pipeline.outcomes import Outcome
 from pipeline.ports import StoreResult
 from storage import rows, sql
 from storage.database import Database, encoded
+from storage.errors import RecordRefused
+from storage.rows import Row
 from storage.salvage import store_salvaging
 from storage.statuses import NotificationStatus
-
-Row = tuple[object, ...]
 
 
 class Position(NamedTuple):
@@ -72,6 +72,15 @@ class PostgresOutcomes:
         """All of ``batch`` or nothing; returns how many rows are new."""
         if not batch:
             return 0
+        try:
+            return await self._copy(staging, columns, batch, keep)
+        except RecordRefused:
+            # Looked for only now: hardly any text holds what Postgres does not take.
+            if (cleaned := rows.storable(batch)) == batch:
+                raise
+        return await self._copy(staging, columns, cleaned, keep)
+
+    async def _copy(self, staging: str, columns: Sequence[str], batch: Sequence[Row], keep: str) -> int:
         async with self._database.connection() as connection, connection.transaction():
             with encoded():
                 await connection.copy_records_to_table(staging, records=batch, columns=columns, schema_name="pg_temp")

@@ -5,9 +5,9 @@ waiting state that is written late never hides a final one. Losing all of it cos
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import islice
+from itertools import chain, islice
 from typing import TypeVar
 
 import msgspec
@@ -20,28 +20,29 @@ from pipeline.errors import CacheUnavailable
 from pipeline.ledger import EventRecord
 from pipeline.outcomes import Outcome
 from pipeline.ports import Waiting
-from storage.statuses import NotificationStatus
+from storage.statuses import Created, NotificationStatus
 
 WAITING = "herald:w:"
 OUTCOME = "herald:o:"
 CHUNK = 500
 
-# One command for a chunk: a pipeline of as many SETs costs the client five times the CPU. KEYS and ARGV run in step,
-# after the time to live and NX or nothing.
+# One command for a chunk, and one argument for all that is in it: what the client does for each argument costs it more
+# than all else that it does for a status.
 PUT = """
-for place, key in ipairs(KEYS) do
-    if ARGV[2] == 'NX' then
-        redis.call('SET', key, ARGV[place + 2], 'PX', ARGV[1], 'NX')
+local prefix, ttl_ms, only_new, items = ARGV[1], ARGV[2], ARGV[3], cmsgpack.unpack(ARGV[4])
+for place = 1, #items, 2 do
+    if only_new == 'NX' then
+        redis.call('SET', prefix .. items[place], items[place + 1], 'PX', ttl_ms, 'NX')
     else
-        redis.call('SET', key, ARGV[place + 2], 'PX', ARGV[1])
+        redis.call('SET', prefix .. items[place], items[place + 1], 'PX', ttl_ms)
     end
 end
 """
 
-Item = TypeVar("Item")
-
 _encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(NotificationStatus).decode
+_decode_waiting = msgspec.json.Decoder(NotificationStatus).decode
+_decode_outcome = msgspec.json.Decoder(Outcome).decode
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class StatusCache:
@@ -76,15 +77,16 @@ class StatusCache:
 
     async def put_created(self, events: Iterable[EventRecord]) -> None:
         """Never overwrites: a notification that is being sent has been created before, whatever comes late."""
-        born = (NotificationStatus.born(event, one) for event in events for one in event.notifications)
+        born = ((one.id, _encode(Created.of(event, one))) for event in events for one in event.notifications)
         await self._put(WAITING, born, only_new=True)
 
     async def put_waiting(self, waiting: Iterable[Waiting]) -> None:
-        await self._put(WAITING, map(NotificationStatus.waiting, waiting), only_new=False)
+        statuses = map(NotificationStatus.waiting, waiting)
+        await self._put(WAITING, ((one.id, _encode(one)) for one in statuses), only_new=False)
 
-    async def put_outcomes(self, outcomes: Iterable[Outcome]) -> None:
-        """Never overwrites: the first outcome wins, here as in Postgres."""
-        await self._put(OUTCOME, map(NotificationStatus.ended, outcomes), only_new=True)
+    async def put_outcomes(self, outcomes: Iterable[tuple[str, bytes]]) -> None:
+        """Never overwrites: the first outcome wins, here as in Postgres. The values are `Outcome` as JSON."""
+        await self._put(OUTCOME, outcomes, only_new=True)
 
     async def get(self, ids: Sequence[str]) -> Mapping[str, NotificationStatus]:
         """What is known of ``ids``, the final status before the waiting one.
@@ -96,15 +98,15 @@ class StatusCache:
             keys = [prefix + one for prefix in (WAITING, OUTCOME) for one in chunk]
             async with self._connected() as redis:
                 values = await redis.mget(keys)
-            known.update((status.id, status) for status in _readable(values))
+            known.update(_readable(values[: len(chunk)], _decode_waiting))
+            known.update(_readable(values[len(chunk) :], _ended))
         return known
 
-    async def _put(self, prefix: str, statuses: Iterable[NotificationStatus], *, only_new: bool) -> None:
+    async def _put(self, prefix: str, statuses: Iterable[tuple[str, bytes]], *, only_new: bool) -> None:
         for chunk in _chunks(statuses):
-            keys = [prefix + status.id for status in chunk]
-            values = map(_encode, chunk)
+            items = _pack(list(chain.from_iterable(chunk)))
             async with self._connected() as redis:
-                await redis.eval(PUT, len(keys), *keys, self._ttl_ms, "NX" if only_new else "", *values)
+                await redis.eval(PUT, 0, prefix, self._ttl_ms, "NX" if only_new else "", items)
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Redis]:
@@ -116,17 +118,27 @@ class StatusCache:
             raise CacheUnavailable(f"redis: {type(error).__name__}: {error}") from error
 
 
+Item = TypeVar("Item")
+
+
 def _chunks(items: Iterable[Item]) -> Iterator[list[Item]]:
     iterator = iter(items)
     while chunk := list(islice(iterator, CHUNK)):
         yield chunk
 
 
-def _readable(values: Iterable[bytes | str | None]) -> Iterator[NotificationStatus]:
+def _ended(value: bytes | str) -> NotificationStatus:
+    return NotificationStatus.ended(_decode_outcome(value))
+
+
+def _readable(
+    values: Iterable[bytes | str | None], decode: Callable[[bytes | str], NotificationStatus]
+) -> Iterator[tuple[str, NotificationStatus]]:
     for value in values:
         if value is None:
             continue
         try:
-            yield _decode(value)
+            status = decode(value)
         except msgspec.DecodeError:
             continue
+        yield status.id, status

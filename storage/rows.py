@@ -1,31 +1,36 @@
 """How is a record laid out as a row? Pure: records in, tuples in the order of the columns out."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
 from pipeline.ledger import Born, EventRecord
 from pipeline.outcomes import Outcome
 
+Row = tuple[object, ...]
+
 REPLACEMENT = "\ufffd"
+NUL_IN_JSON = b"\\u0000"
+
+_encode = msgspec.json.Encoder().encode
 
 
-def storable(value: object) -> object:
-    """Postgres takes every character but NUL: that one is replaced where a reader will see it (U+FFFD)."""
-    return value.replace("\0", REPLACEMENT) if isinstance(value, str) and "\0" in value else value
+def outcome_rows(outcomes: Iterable[Outcome]) -> list[Row]:
+    return list(map(msgspec.structs.astuple, outcomes))
 
 
-def outcome_rows(outcomes: Iterable[Outcome]) -> list[tuple[object, ...]]:
-    return [tuple(map(storable, msgspec.structs.astuple(outcome))) for outcome in outcomes]
-
-
-def event_rows(events: Iterable[EventRecord]) -> list[tuple[object, ...]]:
+def event_rows(events: Iterable[EventRecord]) -> list[Row]:
     return [_event_row(event) for event in events]
 
 
-def _event_row(event: EventRecord) -> tuple[object, ...]:
+def storable(rows: Sequence[Row]) -> list[Row]:
+    """Postgres takes every character but NUL: that one is replaced where a reader will see it (U+FFFD)."""
+    return [tuple(map(_without_nul, row)) for row in rows]
+
+
+def _event_row(event: EventRecord) -> Row:
     source = event.source
-    row = (
+    return (
         source.topic,
         source.partition,
         source.offset,
@@ -35,13 +40,19 @@ def _event_row(event: EventRecord) -> tuple[object, ...]:
         event.status,
         event.disposition,
         event.reason,
-        msgspec.json.encode([_born(one) for one in event.notifications]).decode(),
+        _json(event.notifications),
         [one.id for one in event.notifications],
         event.recorded_at,
     )
-    return tuple(map(storable, row))
 
 
-def _born(born: Born) -> Born:
-    # In JSON text a NUL hides as an escape that jsonb refuses, so it is replaced before.
-    return msgspec.structs.replace(born, recipient=storable(born.recipient)) if "\0" in born.recipient else born
+def _json(notifications: Sequence[Born]) -> str:
+    text = _encode(notifications)
+    if NUL_IN_JSON in text:
+        # As an escape it would pass for text, and jsonb would refuse it.
+        text = _encode([msgspec.structs.replace(one, recipient=_without_nul(one.recipient)) for one in notifications])
+    return text.decode()
+
+
+def _without_nul(value: object) -> object:
+    return value.replace("\0", REPLACEMENT) if isinstance(value, str) and "\0" in value else value

@@ -41,22 +41,6 @@ class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):
         return self.status in FINAL_STATUSES
 
     @classmethod
-    def born(cls, event: EventRecord, born: Born) -> Self:
-        """Raises ValueError for an event without an id or a shipment, which cannot give birth."""
-        if event.event_id is None or event.shipment_id is None:
-            raise ValueError("a notification of an event without id or shipment")
-        return cls(
-            id=born.id,
-            event_id=event.event_id,
-            shipment_id=event.shipment_id,
-            channel=born.channel,
-            recipient=born.recipient,
-            lane=born.lane,
-            status=Status.CREATED,
-            created_at=event.recorded_at,
-        )
-
-    @classmethod
     def waiting(cls, waiting: Waiting) -> Self:
         notification = waiting.notification
         return cls(
@@ -81,4 +65,30 @@ class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             id=outcome.notification_id,
             **{name: getattr(outcome, name) for name in Outcome.__struct_fields__ if name != "notification_id"},
+        )
+
+
+class Created(msgspec.Struct, frozen=True, kw_only=True):
+    """What is known of a notification at its birth: as JSON, a `NotificationStatus` without what it may leave out."""
+
+    id: str
+    event_id: str | None
+    shipment_id: str | None
+    channel: Channel
+    recipient: str
+    lane: Lane
+    status: Status
+    created_at: datetime
+
+    @classmethod
+    def of(cls, event: EventRecord, born: Born) -> Self:
+        return cls(
+            id=born.id,
+            event_id=event.event_id,
+            shipment_id=event.shipment_id,
+            channel=born.channel,
+            recipient=born.recipient,
+            lane=born.lane,
+            status=Status.CREATED,
+            created_at=event.recorded_at,
         )

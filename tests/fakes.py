@@ -200,7 +200,7 @@ class Cache:
     async def put_waiting(self, waiting: Iterable[object]) -> None:
         self._keep(waiting)
 
-    async def put_outcomes(self, outcomes: Iterable[object]) -> None:
+    async def put_outcomes(self, outcomes: Iterable[tuple[str, bytes]]) -> None:
         self._keep(outcomes)
 
     def _keep(self, values: Iterable[object]) -> None:

@@ -5,11 +5,12 @@ import uuid
 from collections.abc import AsyncIterator
 from datetime import timedelta
 
+import msgspec
 import pytest
 from redis.asyncio import Redis
 
 from pipeline.errors import CacheUnavailable, StorageUnavailable
-from pipeline.outcomes import Status
+from pipeline.outcomes import Outcome, Status
 from pipeline.ports import Waiting
 from storage.postgres import PostgresStatuses
 from storage.reader import StatusReader
@@ -31,6 +32,11 @@ async def redis(redis_url) -> AsyncIterator[Redis]:
 
 def fresh() -> uuid.UUID:
     return uuid.uuid4()
+
+
+def written(outcome: Outcome) -> tuple[str, bytes]:
+    """As the sink finds it in Kafka."""
+    return outcome.notification_id, msgspec.json.encode(outcome)
 
 
 def waiting(make, notification_id, attempts=2, **change):
@@ -55,7 +61,7 @@ async def test_from_birth_to_end(reader, cache, outcomes, make):
 
     outcome = make.outcome(notification_id=str(one), status=Status.DELIVERED)
     await outcomes.store_outcomes([outcome])
-    await cache.put_outcomes([outcome])
+    await cache.put_outcomes([written(outcome)])
     ended = await reader.status(one)
     assert (ended.status, ended.final) == (Status.DELIVERED, True)
     assert ended == NotificationStatus.ended(outcome)
@@ -63,7 +69,7 @@ async def test_from_birth_to_end(reader, cache, outcomes, make):
 
 async def test_a_late_waiting_state_hides_no_final_one(reader, cache, outcomes, make):
     one = fresh()
-    await cache.put_outcomes([make.outcome(notification_id=str(one), status=Status.EXPIRED)])
+    await cache.put_outcomes([written(make.outcome(notification_id=str(one), status=Status.EXPIRED))])
     await cache.put_waiting([waiting(make, one)])
     await cache.put_created([make.event(1, [str(one)])])
     assert (await reader.status(one)).status is Status.EXPIRED
@@ -78,8 +84,8 @@ async def test_a_late_birth_hides_no_attempt(cache, make):
 
 async def test_the_first_outcome_wins_in_the_cache_too(cache, make):
     one = str(fresh())
-    await cache.put_outcomes([make.outcome(notification_id=one, status=Status.DELIVERED)])
-    await cache.put_outcomes([make.outcome(notification_id=one, status=Status.EXPIRED)])
+    await cache.put_outcomes([written(make.outcome(notification_id=one, status=Status.DELIVERED))])
+    await cache.put_outcomes([written(make.outcome(notification_id=one, status=Status.EXPIRED))])
     assert (await cache.get([one]))[one].status is Status.DELIVERED
 
 
@@ -92,7 +98,7 @@ async def test_an_outcome_that_never_reached_redis_is_believed_before_its_waitin
 
 async def test_many_at_once_come_back(cache, make):
     ids = [str(fresh()) for _ in range(1_234)]
-    await cache.put_outcomes([make.outcome(notification_id=one) for one in ids])
+    await cache.put_outcomes([written(make.outcome(notification_id=one)) for one in ids])
     assert set(await cache.get(ids)) == set(ids)
 
 
@@ -100,7 +106,7 @@ async def test_what_is_written_expires(redis_url, redis, make):
     cache = StatusCache(redis_url, timeout_s=2, ttl_s=90)
     await cache.start()
     one = str(fresh())
-    await cache.put_outcomes([make.outcome(notification_id=one)])
+    await cache.put_outcomes([written(make.outcome(notification_id=one))])
     assert 0 < await redis.pttl(OUTCOME + one) <= 90_000
     await cache.stop()
 
@@ -117,7 +123,7 @@ async def test_a_flushed_redis_costs_nothing_but_speed(reader, cache, outcomes, 
     outcome = make.outcome(notification_id=str(ended))
     await outcomes.store_events([make.event(1, [str(ended), str(on_its_way)])])
     await outcomes.store_outcomes([outcome])
-    await cache.put_outcomes([outcome])
+    await cache.put_outcomes([written(outcome)])
     before = await reader.status(ended)
     for prefix in ("herald:w:", OUTCOME):
         await redis.delete(prefix + str(ended), prefix + str(on_its_way))
@@ -133,7 +139,7 @@ async def test_a_dead_redis_costs_time_once(statuses, outcomes, redis_url, gated
     reader = StatusReader(cache, statuses, cache_rest_s=10, clock=lambda: now)
     one = fresh()
     await outcomes.store_outcomes([make.outcome(notification_id=str(one))])
-    await cache.put_outcomes([make.outcome(notification_id=str(one))])
+    await cache.put_outcomes([written(make.outcome(notification_id=str(one)))])
 
     gate.fall_silent()
     started = time.monotonic()
@@ -158,7 +164,7 @@ async def test_a_redis_that_came_back_is_used_again(redis_url, gated, make):
     cache = StatusCache(url, timeout_s=0.5, ttl_s=60)
     await cache.start()
     one = str(fresh())
-    await cache.put_outcomes([make.outcome(notification_id=one)])
+    await cache.put_outcomes([written(make.outcome(notification_id=one))])
     await gate.shut()
     with pytest.raises(CacheUnavailable):
         await cache.get([one])
@@ -176,7 +182,7 @@ async def test_without_postgres_redis_answers_what_it_can(cache, make, unused_tc
     await postgres.start()
     reader = StatusReader(cache, postgres)
     ended, sending = fresh(), fresh()
-    await cache.put_outcomes([make.outcome(notification_id=str(ended))])
+    await cache.put_outcomes([written(make.outcome(notification_id=str(ended)))])
     await cache.put_waiting([waiting(make, sending)])
     assert (await reader.status(ended)).status is Status.SENT
     assert (await reader.status(sending)).status is Status.SENDING
