@@ -9,7 +9,6 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -96,8 +95,9 @@ class Sender:
                 continue
             refused: list[Record] = []
             passed = spoilt = 0
+            done = self._claims.done(fetch.tp)
             for record in fetch.records:
-                if self._claims.is_done(fetch.tp, record.offset):
+                if record.offset in done:
                     self.remember(fetch.tp, [record])
                     passed += 1
                     continue
@@ -203,6 +203,8 @@ class Sender:
 
     async def _parted(self, items: Batch) -> tuple[Batch, Batch]:
         """Those whose fate is known though their claim was left behind, and those that are to be sent."""
+        if not self._claims.has_doubts:
+            return [], items
         known: Batch = []
         unknown: Batch = []
         for item in items:
@@ -221,17 +223,18 @@ class Sender:
         judged: Judged = []
         to_send: Batch = []
         doubted: list[Sending] = []
+        has_doubts = self._claims.has_doubts
         for item in items:
             one = item.value
-            claimed = self._claims.is_in_doubt(one.fetch.tp, one.record.offset)
+            claimed = has_doubts and self._claims.is_in_doubt(one.fetch.tp, one.record.offset)
             outcome = before_sending(one.notification, one.trail, claimed=claimed, now_ms=now_ms, policy=self._policy)
             if claimed:
                 doubted.append(one)
-                one = replace(one, trail=msgspec.structs.replace(one.trail, in_doubt=True))
+                item = _doubted(item)
             if outcome is None:
-                to_send.append(replace(item, value=one))
+                to_send.append(item)
             else:
-                judged.append((one, Verdict(outcome=outcome)))
+                judged.append((item.value, Verdict(outcome=outcome)))
         self._doubt(doubted, now_ms)
         again: Batch = []
         if to_send:
@@ -307,12 +310,18 @@ class Sender:
         for tier, notifications in tiers.items():
             self._metrics.retried(self._provider.channel, tier, notifications)
         self._metrics.dead_lettered(Counter(verdict.dead_letter for _, verdict in verdicts if verdict.dead_letter))
-        return [record for one, verdict in verdicts for record in records_of(one, verdict, self._provider.name)]
+        return records_of(verdicts, self._provider.name)
 
 
 def _live(items: Batch) -> Batch:
     """Without what came before its partition was taken away: that is somebody else's now."""
     return [item for item in items if item.value.fetch.live]
+
+
+def _doubted(item: Item[Sending]) -> Item[Sending]:
+    one = item.value
+    trail = msgspec.structs.replace(one.trail, in_doubt=True)
+    return msgspec.structs.replace(item, value=msgspec.structs.replace(one, trail=trail))
 
 
 def _offsets(items: Iterable[Item[Sending]]) -> dict[TP, list[int]]:

@@ -1,5 +1,6 @@
 """What is a lane's record to a send role, and which records does the verdict on it become?"""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +14,7 @@ from pipeline.delivery import DeadLetterReason, Verdict, conclude
 from pipeline.errors import InvalidInput
 from pipeline.notifications import Notification
 from pipeline.outcomes import Status
+from pipeline.retry import RetryAt
 from pipeline.trail import Trail
 from streaming.inflight import Fetch
 from streaming.producer import Record
@@ -20,8 +22,7 @@ from streaming.producer import Record
 notification_of = msgspec.json.Decoder(Notification)
 
 
-@dataclass(frozen=True, slots=True)
-class Sending:
+class Sending(msgspec.Struct, frozen=True):
     """A notification on its way through this worker; ``record`` keeps its bytes for a retry or a dead letter."""
 
     notification: Notification
@@ -63,25 +64,37 @@ def _refused(record: Any, refusal: InvalidInput) -> Record:
     return dead_letter(record.key, record.value, at, DeadLetterReason.INVALID_INPUT, str(refusal))
 
 
-def records_of(one: Sending, verdict: Verdict, provider: str) -> list[Record]:
-    """The outcome, the wait or the dead letter that the verdict calls for."""
-    record = one.record
-    at = first_seen(one.trail, record.topic, record.partition, record.offset, record.timestamp)
-    if verdict.retry is not None:
-        waiting = msgspec.structs.replace(
-            at,
-            attempts=verdict.retry.attempts,
-            due_ms=verdict.retry.due_ms,
-            target=record.topic,
-            provider=provider,
-            error=verdict.retry.error,
-            in_doubt=verdict.retry.in_doubt,
-        )
-        return [Record(topics.retry(verdict.retry.tier_s), record.key, record.value, trails.write(waiting))]
-    outcome = verdict.outcome
-    assert outcome is not None, "a verdict without a retry is final"
-    records = [outcome_record(outcome)]
-    if verdict.dead_letter is not None:
-        ended = msgspec.structs.replace(at, attempts=outcome.attempts, provider=provider)
-        records.append(dead_letter(record.key, record.value, ended, verdict.dead_letter, outcome.reason or ""))
+def records_of(judged: Iterable[tuple[Sending, Verdict]], provider: str) -> list[Record]:
+    """The outcomes, waits and dead letters that the verdicts call for."""
+    records: list[Record] = []
+    for one, verdict in judged:
+        if verdict.retry is not None:
+            records.append(_wait(one, verdict.retry, provider))
+            continue
+        outcome = verdict.outcome
+        assert outcome is not None, "a verdict without a retry is final"
+        records.append(outcome_record(outcome))
+        if verdict.dead_letter is not None:
+            ended = msgspec.structs.replace(_first_seen(one), attempts=outcome.attempts, provider=provider)
+            key, value = one.record.key, one.record.value
+            records.append(dead_letter(key, value, ended, verdict.dead_letter, outcome.reason or ""))
     return records
+
+
+def _wait(one: Sending, retry: RetryAt, provider: str) -> Record:
+    record = one.record
+    waiting = msgspec.structs.replace(
+        _first_seen(one),
+        attempts=retry.attempts,
+        due_ms=retry.due_ms,
+        target=record.topic,
+        provider=provider,
+        error=retry.error,
+        in_doubt=retry.in_doubt,
+    )
+    return Record(topics.retry(retry.tier_s), record.key, record.value, trails.write(waiting))
+
+
+def _first_seen(one: Sending) -> Trail:
+    record = one.record
+    return first_seen(one.trail, record.topic, record.partition, record.offset, record.timestamp)

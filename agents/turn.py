@@ -1,6 +1,8 @@
 """What does one turn of an agent send away? Records for several topics, built alike by every agent."""
 
 from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
 
 import msgspec
 
@@ -10,12 +12,13 @@ from pipeline.delivery import DeadLetterReason
 from pipeline.ledger import EventRecord, Source
 from pipeline.outcomes import Outcome
 from pipeline.trail import Trail
-from streaming.producer import Record
+from streaming.producer import Headers, Record
 from topics import DLQ, LEDGER, OUTCOMES
 
 CONTENT_TYPE = "content-type"
-JSON = b"application/json"
-SOURCE = b"/cargo-herald"
+JSON_CONTENT = (CONTENT_TYPE, b"application/json")
+SPEC_VERSION = ("ce_specversion", b"1.0")
+CE_SOURCE = ("ce_source", b"/cargo-herald")
 OUTCOME_TYPE = b"org.cargo-herald.notification.outcome.v1"
 EVENT_TYPE = b"org.cargo-herald.event.recorded.v1"
 
@@ -31,7 +34,7 @@ def outcome_record(outcome: Outcome) -> Record:
         OUTCOMES,
         key,
         encode(outcome),
-        _cloud_event(OUTCOME_TYPE, key, outcome.finished_at.isoformat(), outcome.shipment_id),
+        _cloud_event(OUTCOME_TYPE, key, _stamp(outcome.finished_at), outcome.shipment_id.encode()),
     )
 
 
@@ -39,24 +42,30 @@ def ledger_record(record: EventRecord, key: bytes | None) -> Record:
     """A record of ``herald.ledger.v1``; its CloudEvents id is the event's coordinates."""
     source = record.source
     identity = f"{source.topic}/{source.partition}/{source.offset}/{source.index}".encode()
-    subject = record.shipment_id or ""
+    subject = (record.shipment_id or "").encode()
     return Record(
         LEDGER,
-        subject.encode() or key,
+        subject or key,
         encode(record),
-        _cloud_event(EVENT_TYPE, identity, record.recorded_at.isoformat(), subject),
+        _cloud_event(EVENT_TYPE, identity, _stamp(record.recorded_at), subject),
     )
 
 
-def _cloud_event(kind: bytes, identity: bytes, time: str, subject: str) -> list[tuple[str, str | bytes | None]]:
+@lru_cache(maxsize=1_024)
+def _stamp(at: datetime) -> bytes:
+    """RFC 3339; a turn or a call has one time for all that it ends."""
+    return at.isoformat().encode()
+
+
+def _cloud_event(kind: bytes, identity: bytes, time: bytes, subject: bytes) -> Headers:
     return [
-        ("ce_specversion", b"1.0"),
+        SPEC_VERSION,
         ("ce_type", kind),
-        ("ce_source", SOURCE),
+        CE_SOURCE,
         ("ce_id", identity),
-        ("ce_time", time.encode()),
-        ("ce_subject", subject.encode()),
-        (CONTENT_TYPE, JSON),
+        ("ce_time", time),
+        ("ce_subject", subject),
+        JSON_CONTENT,
     ]
 
 

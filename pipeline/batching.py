@@ -13,6 +13,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+import msgspec
+
 T = TypeVar("T")
 
 
@@ -23,8 +25,7 @@ class BatchPolicy:
     linger_s: float
 
 
-@dataclass(slots=True)
-class Item(Generic[T]):
+class Item(msgspec.Struct, Generic[T]):
     """A message that waits; ``queued_at`` is in seconds of any one clock."""
 
     key: Hashable

@@ -17,6 +17,9 @@ What can never be told was not told then either: `permanent-failure` stands.
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
+from functools import lru_cache
+
+import msgspec
 
 from pipeline.errors import DeliveryError, PermanentError, Unconfirmed
 from pipeline.notifications import Notification
@@ -57,8 +60,7 @@ class SendPolicy:
         return self.send_again or now_ms - to_ms(notification.created_at) < 1_000 * self.key_lifetime_s
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Exactly one of ``outcome`` and ``retry``; a dead letter only ever beside an outcome."""
 
     outcome: Outcome | None = None
@@ -136,7 +138,7 @@ def before_sending(
 
     ``claimed`` says that a worker that is gone had claimed it: whether its call reached the provider is not known.
     """
-    expired = now_ms > to_ms(notification.expires_at)
+    expired = from_ms(now_ms) > notification.expires_at
     if (claimed or trail.in_doubt) and (expired or not policy.may_send_again(notification, now_ms)):
         return conclude(
             notification,
@@ -185,5 +187,7 @@ def to_ms(at: datetime) -> int:
     return round(at.timestamp() * 1000)
 
 
+@lru_cache(maxsize=1_024)
 def from_ms(ms: int) -> datetime:
+    """The same object for the same time: a batch has one."""
     return datetime.fromtimestamp(ms / 1000, UTC)

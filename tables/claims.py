@@ -7,7 +7,7 @@ Many calls change the same row at about the same time: one write carries all tha
 import asyncio
 import secrets
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 import faust
 from faust.types.tuples import TP
@@ -36,6 +36,7 @@ class Claims:
         self._clock_ms = clock_ms
         self._partitions: dict[TP, PartitionClaims] = {}
         self._owner = ""
+        self._has_doubts = False
         self._inherited: dict[TP, list[bytes]] = {}
         self._dirty: set[TP] = set()
         self._writing = asyncio.Lock()
@@ -50,14 +51,20 @@ class Claims:
         self._partitions = {
             tp: PartitionClaims((row for _, row in some), self._committed(tp) or 0) for tp, some in rows.items()
         }
+        self._has_doubts = any(one.in_doubt for one in self._partitions.values())
 
     def windows(self) -> Windows:
         """Within which times (epoch ms) what is in doubt now was claimed and under way; empty if nothing is."""
         return merged(window for one in self._partitions.values() for window in one.windows)
 
-    def is_done(self, tp: TP, offset: int) -> bool:
-        """Whether the record's effects were durable before this worker had the partition."""
-        return offset in self._partitions[tp].done_before
+    def done(self, tp: TP) -> Set[int]:
+        """The offsets whose effects were durable before this worker had the partition."""
+        return self._partitions[tp].done_before
+
+    @property
+    def has_doubts(self) -> bool:
+        """Whether a worker that is gone left any claim behind."""
+        return self._has_doubts
 
     def is_in_doubt(self, tp: TP, offset: int) -> bool:
         """Whether a worker that is gone had claimed the record."""

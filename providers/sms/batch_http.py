@@ -116,13 +116,11 @@ def match_results(notifications: Sequence[Notification], results: Sequence[Resul
 
 
 def _translate(result: Result | None) -> SendResult:
-    match result:
-        case None:
-            return Unconfirmed("the answer has no result for the message")
-        case Result(status="accepted", reference=reference):
-            return Accepted(reference)
-        case Result(status="rejected", code=code, retryable=retryable):
-            kind = TransientError if retryable else PermanentError
-            return kind("the provider refused the message", code=code if SAFE_CODE.fullmatch(code) else "")
-        case _:
-            return Unconfirmed("the answer has a status that is not known")
+    if result is None:
+        return Unconfirmed("the answer has no result for the message")
+    if result.status == "accepted":
+        return Accepted(result.reference)
+    if result.status == "rejected":
+        kind = TransientError if result.retryable else PermanentError
+        return kind("the provider refused the message", code=result.code if SAFE_CODE.fullmatch(result.code) else "")
+    return Unconfirmed("the answer has a status that is not known")

@@ -151,7 +151,7 @@ class ByHand:
         result = Result.ACCEPTED if isinstance(answer, Accepted) else Result.FAILED
         self.provider.record(self.provider.begin_request(), told.id, told.address, told.body, result)
         verdict = judge(answer, told, sending.trail, now_ms=now_ms(), policy=POLICY, chance=0.0)
-        return records_of(sending, verdict, POLICY.provider)
+        return records_of([(sending, verdict)], POLICY.provider)
 
     def _put(self, record: Record) -> Consumed:
         delivered: list[Message] = []

@@ -528,7 +528,7 @@ async def test_what_an_open_circuit_holds_back_is_not_in_doubt_after_a_crash(rol
     await until(lambda: bool(role.statuses()))
     await role.engine.drain()
     await role.restart()
-    held_back = [offset for offset in range(20) if not role.claims.is_done(HERE, offset)]
+    held_back = [offset for offset in range(20) if offset not in role.claims.done(HERE)]
     assert not any(role.claims.is_in_doubt(HERE, offset) for offset in held_back)
 
 
