@@ -149,6 +149,7 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     from agents.aftermath import Aftermath
     from agents.sending import Sending
     from streaming.between import read_between
+    from streaming.member import stale_after
     from streaming.producer import DELIVERY_TIMEOUT_S
     from tables.claims import Claims
 
@@ -176,7 +177,11 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         app.engine,
         channel,
         tiers_s=settings.retry_tiers_s,
-        later_s=settings.session_timeout_s + settings.provider_timeout_s + send.GRACE_S + DELIVERY_TIMEOUT_S,
+        later_s=settings.session_timeout_s
+        + settings.provider_timeout_s
+        + send.GRACE_S
+        + DELIVERY_TIMEOUT_S
+        + stale_after(settings.session_timeout_s),
         read_between=partial(read_between, settings.kafka),
     )
     sender = send.Sender(

@@ -20,7 +20,8 @@ from streaming.codec import IDENTITY
 from streaming.consumer import FetchConsumer, FetchTransport
 from streaming.engine import Engine
 from streaming.lease import Lease
-from streaming.producer import Producer
+from streaming.member import MembersProducer, stale_after
+from streaming.producer import DELIVERY_TIMEOUT_S, Producer, RecordSink
 from streaming.table import ChangelogTable
 from streaming.watchdog import Patience, end_after, end_process, watch
 
@@ -68,13 +69,15 @@ class RoleApp(faust.App):
         metrics: Metrics,
         *,
         end: Callable[[str], NoReturn] = end_process,
+        stale_after_s: float = DELIVERY_TIMEOUT_S,
         **settings: Any,
     ) -> None:
         policy.data_dir.mkdir(parents=True, exist_ok=True)
         self.policy = policy
         self.metrics = metrics
         self.end = end
-        self.records_out = Producer(policy.kafka, on_produced=metrics.produced)
+        self._kafka_out = Producer(policy.kafka, on_produced=metrics.produced, stale_after_s=stale_after_s)
+        self.records_out: RecordSink = self._kafka_out
         self.to_open: list[Opened] = []
         self._opened: list[Opened] = []
         super().__init__(
@@ -93,7 +96,7 @@ class RoleApp(faust.App):
             await wait_for_topics(self.policy.kafka, self.policy.topics, self.policy.start_timeout_s)
         except BrokerUnavailable as error:
             self.end(str(error))
-        self.records_out.start()
+        self._kafka_out.start()
         for one in self.to_open:
             await one.start()
             self._opened.append(one)
@@ -118,7 +121,7 @@ class RoleApp(faust.App):
         await super().on_stop()
         while self._opened:
             await self._opened.pop().stop()
-        await self.records_out.stop()
+        await self._kafka_out.stop()
         limit.cancel()
 
 
@@ -145,6 +148,7 @@ class ConsumerApp(RoleApp):
             policy,
             metrics,
             end=end,
+            stale_after_s=stale_after(policy.session_timeout_s),
             store="rocksdb://",
             Table=ChangelogTable,
             # Faust empties the queue of changelog records when it lets go, and with it rows of standbys.
@@ -165,6 +169,7 @@ class ConsumerApp(RoleApp):
             stream_wait_empty=True,
             stream_buffer_maxsize=1024,
         )
+        self.records_out = MembersProducer(self._kafka_out, self.engine.membership)
 
     @property
     def fetch_consumer(self) -> FetchConsumer:

@@ -37,13 +37,17 @@ class ProduceFailed(Exception):
     """The broker did not acknowledge a batch in time: nothing that stands on it may be committed."""
 
 
+class TimedOut(ProduceFailed):
+    """Records of the batch waited too long to be sent, or for the broker's word; some of it may be there."""
+
+
 class _Batch:
     """Counts deliveries on the poll thread and wakes the loop once, not once a record."""
 
     def __init__(self, records: int) -> None:
         self._loop = asyncio.get_running_loop()
         self._left = records
-        self._failure: KafkaError | None = None
+        self._failures: dict[int, KafkaError] = {}
         self.delivered: asyncio.Future[None] = self._loop.create_future()
         self.offsets: dict[int, int] = {}
 
@@ -51,7 +55,7 @@ class _Batch:
         if error is None:
             self.offsets[cast(int, message.partition())] = cast(int, message.offset())
         else:
-            self._failure = error
+            self._failures[error.code()] = error
         self._left -= 1
         if not self._left:
             self._loop.call_soon_threadsafe(self._settle)
@@ -59,10 +63,12 @@ class _Batch:
     def _settle(self) -> None:
         if self.delivered.done():
             return
-        if self._failure is None:
+        if not self._failures:
             self.delivered.set_result(None)
+        elif self._failures.keys() == {KafkaError._MSG_TIMED_OUT}:
+            self.delivered.set_exception(TimedOut(str(self._failures[KafkaError._MSG_TIMED_OUT])))
         else:
-            self.delivered.set_exception(ProduceFailed(str(self._failure)))
+            self.delivered.set_exception(ProduceFailed("; ".join(map(str, self._failures.values()))))
 
 
 class RecordSink(Protocol):
@@ -74,10 +80,18 @@ class RecordSink(Protocol):
 class Producer:
     """One per process; ``send_all`` may be called concurrently, and order is kept per partition.
 
-    ``on_produced`` is told how many records of a topic the broker has acknowledged.
+    ``on_produced`` is told how many records of a topic the broker has acknowledged. A record that could not be sent
+    for ``stale_after_s`` is not sent any more.
     """
 
-    def __init__(self, kafka: str, *, on_produced: Callable[[str, int], None], linger_ms: int = 5) -> None:
+    def __init__(
+        self,
+        kafka: str,
+        *,
+        on_produced: Callable[[str, int], None],
+        stale_after_s: float = DELIVERY_TIMEOUT_S,
+        linger_ms: int = 5,
+    ) -> None:
         self._on_produced = on_produced
         self._producer = LibrdkafkaProducer(
             {
@@ -88,7 +102,7 @@ class Producer:
                 "batch.size": 1 << 18,
                 "message.max.bytes": MAX_REQUEST_BYTES,
                 "queue.buffering.max.messages": LOCAL_QUEUE_MESSAGES,
-                "delivery.timeout.ms": int(DELIVERY_TIMEOUT_S * 1000),
+                "delivery.timeout.ms": int(stale_after_s * 1000),
                 # Kafka's own partitioner: librdkafka's default would break co-partitioned tables.
                 "partitioner": "murmur2_random",
             },
@@ -108,7 +122,7 @@ class Producer:
         """Produce every record and return once the broker has acknowledged all of them.
 
         Returns the highest offset for each partition number, which means something where all the records go to one
-        topic. A full local queue waits for room. Raises ProduceFailed.
+        topic. A full local queue waits for room. Raises TimedOut, ProduceFailed.
         """
         if not records:
             return {}

@@ -1,0 +1,31 @@
+"""A process that puts one record into its producer's queue, says so, and tells what became of it: for `test_frozen`."""
+
+import asyncio
+import sys
+
+import click
+
+from streaming.producer import Producer, Record, TimedOut
+
+
+async def main(kafka: str, topic: str, stale_after_s: float, linger_s: float) -> None:
+    producer = Producer(
+        kafka, on_produced=lambda *_: None, stale_after_s=stale_after_s, linger_ms=round(linger_s * 1000)
+    )
+    producer.start()
+    # Its broker is known from here on.
+    await producer.send_all([Record(topic, None, b"first")])
+    sending = asyncio.create_task(producer.send_all([Record(topic, None, b"second")]))
+    await asyncio.sleep(0)
+    click.echo("queued")
+    try:
+        await sending
+        click.echo("sent")
+    except TimedOut:
+        click.echo("stale")
+    await producer.stop()
+
+
+if __name__ == "__main__":
+    kafka, topic, stale_after_s, linger_s = sys.argv[1:]
+    asyncio.run(main(kafka, topic, float(stale_after_s), float(linger_s)))

@@ -1,0 +1,69 @@
+"""What went stale in the queue is sent again only by a worker that its group still counts in."""
+
+import pytest
+
+from streaming.engine import Drained
+from streaming.member import MembersProducer, stale_after
+from streaming.producer import ProduceFailed, Record, TimedOut
+from tests.fakes import Out
+
+RECORDS = [Record("topic", b"key", b"value")]
+
+
+class Away:
+    """A producer whose broker does not answer the first ``failures`` times."""
+
+    def __init__(self, *failures: Exception) -> None:
+        self.failures = list(failures)
+        self.sent: list[Record] = []
+
+    async def send_all(self, records: list[Record]) -> dict[int, int]:
+        if self.failures:
+            raise self.failures.pop(0)
+        self.sent += records
+        return {0: len(self.sent) - 1}
+
+
+async def still_in() -> None:
+    pass
+
+
+async def given_up() -> None:
+    raise Drained
+
+
+async def test_a_member_sends_again_what_its_broker_did_not_take() -> None:
+    producer = Away(TimedOut("silence"), TimedOut("silence"))
+    assert await MembersProducer(producer, still_in).send_all(RECORDS) == {0: 0}  # type: ignore[arg-type]
+    assert producer.sent == RECORDS
+
+
+async def test_who_is_no_member_any_more_writes_nothing() -> None:
+    producer = Away(TimedOut("silence"))
+    with pytest.raises(Drained):
+        await MembersProducer(producer, given_up).send_all(RECORDS)  # type: ignore[arg-type]
+    assert producer.sent == []
+
+
+async def test_it_does_not_try_for_ever() -> None:
+    producer = Away(*[TimedOut("silence")] * 1_000_000)
+    with pytest.raises(TimedOut):
+        await MembersProducer(producer, still_in, give_up_s=0.05).send_all(RECORDS)  # type: ignore[arg-type]
+
+
+async def test_what_the_broker_refuses_is_not_sent_again() -> None:
+    producer = Away(ProduceFailed("too large"))
+    with pytest.raises(ProduceFailed, match="too large"):
+        await MembersProducer(producer, still_in).send_all(RECORDS)  # type: ignore[arg-type]
+
+
+async def test_otherwise_the_group_is_not_asked() -> None:
+    out = Out()
+    await MembersProducer(out, given_up).send_all(RECORDS)
+    assert out.records == RECORDS
+
+
+def test_a_record_goes_stale_before_the_group_gives_its_worker_up() -> None:
+    """Its last heartbeat may be an interval old when it freezes: a second, or a third of a short session."""
+    for session_timeout_s in (1.5, 6.0, 10.0, 45.0):
+        assert stale_after(session_timeout_s) < session_timeout_s - min(1.0, session_timeout_s / 3)
