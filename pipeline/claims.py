@@ -44,6 +44,17 @@ def to_ranges(offsets: Iterable[int]) -> Ranges:
     return ranges
 
 
+def joined(ranges: Iterable[tuple[int, int]]) -> Ranges:
+    """In order; those that overlap or touch become one."""
+    result: Ranges = []
+    for first, last in sorted(ranges):
+        if result and first <= result[-1][1] + 1:
+            result[-1] = (result[-1][0], max(last, result[-1][1]))
+        else:
+            result.append((first, last))
+    return result
+
+
 def to_offsets(ranges: Ranges) -> set[int]:
     return {offset for first, last in ranges for offset in range(first, last + 1)}
 
@@ -64,7 +75,7 @@ class PartitionClaims:
         # Anew: what one life after the other claimed again stands in the row as often.
         self._left_behind = to_ranges(self.in_doubt)
         self._claimed: list[tuple[Ranges, int]] = []
-        self._done = [to_ranges(self.done_before)]
+        self._done = to_ranges(self.done_before)
 
     def claim(self, offsets: Iterable[int], now_ms: int) -> Ranges:
         """Take these offsets into a call; give what is returned to `finish`."""
@@ -77,12 +88,13 @@ class PartitionClaims:
         self._claimed = [one for one in self._claimed if one[0] is not ranges]
         if left := set(again):
             ranges = to_ranges(to_offsets(ranges) - left)
-        self._done.append(ranges)
+        # Calls end about in the order of their offsets: what they finish is nearly always one range.
+        self._done = joined(self._done + ranges)
 
     def row(self, committed: int, now_ms: int) -> bytes:
         """What is to be written now, without what lies below the committed offset."""
         self._left_behind = _from(self._left_behind, committed)
-        self._done = [kept for one in self._done if (kept := _from(one, committed))]
+        self._done = _from(self._done, committed)
         claimed = [ranges for ranges, _ in self._claimed]
         windows = self.windows if self._left_behind else []
         if claimed:
@@ -90,7 +102,7 @@ class PartitionClaims:
         return _encode(
             ClaimRow(
                 claimed=sorted(span for ranges in [self._left_behind, *claimed] for span in ranges),
-                done=sorted(span for one in self._done for span in one),
+                done=self._done,
                 windows=merged(windows),
             )
         )

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, precondition, rule
 
-from pipeline.claims import MOST_WINDOWS, PartitionClaims, Ranges, merged, to_offsets, to_ranges
+from pipeline.claims import MOST_WINDOWS, PartitionClaims, Ranges, joined, merged, to_offsets, to_ranges
 
 offsets = st.sets(st.integers(0, 10**12), max_size=50)
 
@@ -21,6 +21,21 @@ def test_ranges_hold_exactly_their_offsets(some: set[int]) -> None:
 def test_neighbours_become_one_range() -> None:
     assert to_ranges([7, 3, 5, 4]) == [(3, 5), (7, 7)]
     assert to_ranges([]) == []
+
+
+@given(st.lists(offsets, max_size=5))
+def test_ranges_that_touch_become_one(some: list[set[int]]) -> None:
+    together = joined(span for one in some for span in to_ranges(one))
+    assert together == to_ranges(set().union(*some))
+
+
+def test_what_calls_finish_one_after_the_other_is_one_range() -> None:
+    """Between two commits there are hundreds of calls, and each of them writes the row twice."""
+    claims = PartitionClaims()
+    calls = [claims.claim(range(first, first + 100), 0) for first in range(0, 10_000, 100)]
+    for ranges in calls[::-1]:
+        claims.finish(ranges)
+    assert claims.row(0, 0) == b'{"claimed":[],"done":[[0,9999]],"windows":[]}'
 
 
 def test_what_a_crash_leaves_behind() -> None:
