@@ -100,7 +100,7 @@ class Enricher:
             return
         at = first_seen(trail, record.topic, record.partition, record.offset, record.timestamp)
         for index, result in enumerate(results):
-            here = at if trail.origin_topic else msgspec.structs.replace(at, origin_index=index)
+            here = msgspec.structs.replace(at, origin_index=index) if index and not trail.origin_topic else at
             if isinstance(result, InvalidInput):
                 self._refuse(record, here, turn, DeadLetterReason.INVALID_INPUT, str(result))
             else:

@@ -9,8 +9,9 @@ import logging
 import threading
 from collections import Counter
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, cast
+from typing import Protocol
 
+import msgspec
 from confluent_kafka import KafkaError, KafkaException, Message
 from confluent_kafka import Producer as LibrdkafkaProducer
 
@@ -23,7 +24,7 @@ DELIVERY_TIMEOUT_S = 60.0
 Headers = list[tuple[str, str | bytes | None]]
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True):
     """What is produced; ``partition`` -1 leaves it to the key."""
 
     topic: str
@@ -53,7 +54,7 @@ class _Batch:
 
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self.offsets[cast(int, message.partition())] = cast(int, message.offset())
+            self.offsets[message.partition()] = message.offset()  # type: ignore[index, assignment]  # it has both
         else:
             self._failures[error.code()] = error
         self._left -= 1
@@ -130,10 +131,10 @@ class Producer:
             raise ProduceFailed("the thread that hears of deliveries has ended")
         batch = _Batch(len(records))
         produce, on_delivery = self._producer.produce, batch.on_delivery
-        for topic, key, value, headers, partition in records:
+        for one in records:
             while True:
                 try:
-                    produce(topic, value, key, partition, on_delivery, headers=headers)
+                    produce(one.topic, one.value, one.key, one.partition, on_delivery, headers=one.headers)
                     break
                 except BufferError:
                     # Bounded by the delivery timeout: past it, the records that fill the queue fail and leave it.
