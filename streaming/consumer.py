@@ -31,6 +31,9 @@ log = structlog.get_logger(__name__)
 # While some partitions wait for room, the others are asked in short turns, so that room is noticed soon.
 POLL_S = 1.0
 POLL_WHILE_FULL_S = 0.01
+# aiokafka has one fetch under way for each broker. One that asks for a lane without records alone keeps the other lanes
+# of that broker waiting for as long as this; Faust has a second and a half. Shorter costs idle workers more requests.
+FETCH_WAIT_MS = 200
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
@@ -39,6 +42,11 @@ class FetchThread(driver.AIOKafkaConsumerThread):
     def __init__(self, consumer: Any, *, lease: Lease, **settings: Any) -> None:
         super().__init__(consumer, **settings)
         self._lease = lease
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        consumer = super()._create_worker_consumer(transport)
+        consumer._fetch_max_wait_ms = FETCH_WAIT_MS
+        return consumer
 
     async def on_start(self) -> None:
         await super().on_start()
