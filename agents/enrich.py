@@ -126,7 +126,8 @@ class Enricher:
                 seen=seen,
                 subscription=subscription,
                 waited=trail.attempts,
-                caught_up=self.caught_up(partition),
+                # Which matters only where none was found.
+                caught_up=subscription is not None or self.caught_up(partition),
                 now=turn.now,
                 renderer=self.renderer,
                 policy=self.policy,

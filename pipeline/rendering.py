@@ -2,7 +2,8 @@
 
 A template is a file ``<locale>/<kind>.v<version>.j2``; the highest version wins. It extends its locale's layout by name
 and version, so that its own version stands for the whole text, and fills two blocks, ``headline`` and ``news``; the
-layout has the others. `STEPS` are rendered in turn, each a placeholder for what follows, then the channel's own block.
+layout has the others. `STEPS` are rendered in turn, each a placeholder for what follows, then the channel's own block;
+those that a channel's text does not come to are left out.
 """
 
 import re
@@ -28,7 +29,11 @@ FALLBACK_LOCALE = "en"
 MAX_SMS_PARTS = 10
 SHORT_REASON = 80
 
+SURE_SMS_UNITS = 66
+"""What a part of an SMS surely holds: 67 units, one of them lost where a character of two would be split."""
+
 STEPS = ("headline", "news", "line", "title")
+TITLED = frozenset({Channel.EMAIL, Channel.PUSH})
 
 TEMPLATE_FAULTS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What evaluating an expression of a template can raise; the template is at fault, whatever the event."""
@@ -66,6 +71,7 @@ class _Template:
     version: int
     path: str
     blocks: dict[str, Block]
+    steps: dict[Channel, list[str]]
 
 
 class Renderer:
@@ -76,6 +82,7 @@ class Renderer:
     """
 
     def __init__(self, sources: Mapping[str, str]) -> None:
+        self._sources = sources
         self._environment = ImmutableSandboxedEnvironment(
             loader=jinja2.DictLoader(sources),
             undefined=jinja2.StrictUndefined,
@@ -112,15 +119,14 @@ class Renderer:
     def _render(self, event: StatusEvent, locale: str, zone: str, channel: Channel) -> Rendered:
         template = self._choose(locale, event.kind)
         try:
-            context = self._context(event, template, zone)
+            context = self._context(event, template, zone, channel)
             body = "".join(template.blocks[channel.value](context)).strip()
         except TEMPLATE_FAULTS as error:
             raise _explained(template.path, error) from error
-        title = context.parent["title"]
-        if channel is Channel.SMS:
-            title = ""
-            if (count := parts(body)) > MAX_SMS_PARTS:
-                raise TemplateError(template.path, f"the SMS would take {count} parts, at most {MAX_SMS_PARTS} go out")
+        title = context.parent["title"] if channel in TITLED else ""
+        surely_fits = 2 * len(body) <= MAX_SMS_PARTS * SURE_SMS_UNITS
+        if channel is Channel.SMS and not surely_fits and (count := parts(body)) > MAX_SMS_PARTS:
+            raise TemplateError(template.path, f"the SMS would take {count} parts, at most {MAX_SMS_PARTS} go out")
         return Rendered(title, body, template.kind, template.version, template.locale)
 
     def _add(self, path: str, source: str) -> None:
@@ -130,21 +136,25 @@ class Renderer:
         locale, kind, version = match["locale"], match["kind"], int(match["version"])
         known = self._templates.get((locale, kind))
         if known is None or known.version < version:
-            self._templates[locale, kind] = _Template(kind, locale, version, path, self._blocks(path, source))
+            self._templates[locale, kind] = self._compiled(kind, locale, version, path, source)
 
-    def _blocks(self, path: str, source: str) -> dict[str, Block]:
+    def _compiled(self, kind: str, locale: str, version: int, path: str, source: str) -> _Template:
         """The template's own blocks over its layout's: what ``extends`` would work out again in each render."""
         try:
             blocks: dict[str, Block] = dict(self._environment.get_template(path).blocks)
-            extends = self._environment.parse(source).find(nodes.Extends)
+            parsed = self._environment.parse(source)
+            names = _names(parsed)
+            extends = parsed.find(nodes.Extends)
             if extends is not None and isinstance(extends.template, nodes.Const):
-                blocks = dict(self._environment.get_template(extends.template.value).blocks) | blocks
+                layout = extends.template.value
+                blocks = dict(self._environment.get_template(layout).blocks) | blocks
+                names = _names(self._environment.parse(self._sources[layout])) | names
         except jinja2.TemplateError as error:
             raise _explained(path, error) from error
         for needed in (*STEPS, *Channel):
             if needed not in blocks:
                 raise TemplateError(path, f"neither it nor its layout has a block {needed}")
-        return blocks
+        return _Template(kind, locale, version, path, blocks, {one: _steps(one, names) for one in Channel})
 
     def _first_in_chain(self, locale: str, kind: str) -> _Template:
         for candidate in locale_chain(locale):
@@ -153,15 +163,33 @@ class Renderer:
                 return template
         return self._templates[FALLBACK_LOCALE, kind]
 
-    def _context(self, event: StatusEvent, template: _Template, zone: str) -> Context:
+    def _context(self, event: StatusEvent, template: _Template, zone: str, channel: Channel) -> Context:
         context = self._contexts.get((template.locale, zone))
         if context is None:
             values = placeholders(event, template.locale, zone)
             context = Context(self._environment, values, template.path, template.blocks)
-            for step in STEPS:
-                values[step] = _line("".join(template.blocks[step](context)))
             self._contexts[template.locale, zone] = context
+        # Jinja asks that nobody change what a context was given; each block looks it up anew, so adding to it is safe.
+        for step in template.steps[channel]:
+            if step not in context.parent:
+                context.parent[step] = _line("".join(template.blocks[step](context)))
         return context
+
+
+def _names(template: nodes.Template) -> dict[str, set[str]]:
+    """Which names each block of a template mentions."""
+    return {block.name: {name.name for name in block.find_all(nodes.Name)} for block in template.find_all(nodes.Block)}
+
+
+def _steps(channel: Channel, names: Mapping[str, set[str]]) -> list[str]:
+    """The `STEPS` that a channel's text comes to, in their order: each may mention those before it."""
+    wanted = names[channel.value] | ({"title"} if channel in TITLED else set())
+    steps: list[str] = []
+    for step in reversed(STEPS):
+        if step in wanted:
+            steps.append(step)
+            wanted = wanted | names[step]
+    return steps[::-1]
 
 
 def placeholders(event: StatusEvent, locale: str, zone: str) -> dict[str, Any]:
