@@ -8,6 +8,7 @@ import random
 import socket
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 
@@ -219,7 +220,7 @@ def build_sink(settings: Settings, metrics: Metrics) -> ConsumerApp:
     from storage.postgres import PostgresOutcomes
     from storage.redis import StatusCache
 
-    app = ConsumerApp(worker_policy(settings), metrics)
+    app = ConsumerApp(replace(worker_policy(settings), gather_s=sink.GATHER_S), metrics)
     store = PostgresOutcomes(settings.postgres, timeout_s=POSTGRES_TIMEOUT_S, pool_size=2)
     cache = StatusCache(settings.redis, timeout_s=REDIS_TIMEOUT_S, ttl_s=STATUS_TTL_S)
     app.to_open += [store, cache]

@@ -175,6 +175,7 @@ class FetchConsumer(driver.Consumer):
                 # What arrives while the flow is stopped is dropped: whoever takes the partitions over seeks.
                 if fetched and self.flow_active:
                     await self._deliver(fetched)
+                    await asyncio.sleep(self.app.policy.gather_s)
                 else:
                     await asyncio.sleep(0)
         except ConsumerStoppedError:

@@ -81,29 +81,26 @@ class Engine:
         """Whether the partitions are being taken away: what only waits should stop waiting (raise Drained)."""
         return self._draining
 
-    async def run(self, stream: StreamT[Any], process: Process, *, gather_s: float = 0.0) -> None:
-        """The body of an agent: ``process`` every turn, and count its records as finished when it returns.
-
-        A turn begins ``gather_s`` after its first fetch arrived, for what costs much per turn and may wait.
-        """
+    async def run(self, stream: StreamT[Any], process: Process) -> None:
+        """The body of an agent: ``process`` every turn, and count its records as finished when it returns."""
 
         async def and_finish(fetches: Sequence[Fetch]) -> None:
             await process(fetches)
             for fetch in fetches:
                 self.in_flight.finish(fetch, len(fetch.records))
 
-        await self.feed(stream, and_finish, gather_s=gather_s)
+        await self.feed(stream, and_finish)
 
-    async def feed(self, stream: StreamT[Any], offer: Process, *, gather_s: float = 0.0) -> None:
+    async def feed(self, stream: StreamT[Any], offer: Process) -> None:
         """The body of an agent whose records are finished elsewhere. An exception ends the process."""
         try:
-            async for fetches in self.fetches(stream, gather_s):
+            async for fetches in self.fetches(stream):
                 with suppress(Drained):
                     await offer(fetches)
         except Exception as error:  # noqa: BLE001 Faust would commit the failed event and wait five seconds
             self.fail(error)
 
-    async def fetches(self, stream: StreamT[Any], gather_s: float) -> AsyncIterator[list[Fetch]]:
+    async def fetches(self, stream: StreamT[Any]) -> AsyncIterator[list[Fetch]]:
         """All fetches that have arrived since the last turn: one when idle, many together under load.
 
         The body of the caller's loop is a unit of work.
@@ -120,8 +117,6 @@ class Engine:
         try:
             while True:
                 await some.wait()
-                if gather_s:
-                    await asyncio.sleep(gather_s)
                 some.clear()
                 with suppress(Drained):
                     await self.membership()
