@@ -7,7 +7,7 @@ waiting state that is written late never hides a final one. Losing all of it cos
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from itertools import chain, islice
+from itertools import islice
 from typing import TypeVar
 
 import msgspec
@@ -104,7 +104,8 @@ class StatusCache:
 
     async def _put(self, prefix: str, statuses: Iterable[tuple[str, bytes]], *, only_new: bool) -> None:
         for chunk in _chunks(statuses):
-            items = _pack(list(chain.from_iterable(chunk)))
+            # As text: Redis' reader of MessagePack knows no type for bytes.
+            items = _pack([part for id, value in chunk for part in (id, value.decode())])
             async with self._connected() as redis:
                 await redis.eval(PUT, 0, prefix, self._ttl_ms, "NX" if only_new else "", items)
 

@@ -37,18 +37,16 @@ def test_a_record_in_the_queue_of_a_frozen_process(
     kafka: str, topic: str, frozen_s: float, word: str, arrived: int
 ) -> None:
     command = [sys.executable, "-m", "tests.integration.streaming.produce_one"]
-    process = subprocess.Popen(
-        [*command, kafka, topic, str(STALE_AFTER_S), str(LINGER_S)], stdout=subprocess.PIPE, text=True
-    )
-    try:
+    whole = [*command, kafka, topic, str(STALE_AFTER_S), str(LINGER_S)]
+    with subprocess.Popen(whole, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "queued\n"
-        process.send_signal(signal.SIGSTOP)
-        time.sleep(frozen_s)
-        process.send_signal(signal.SIGCONT)
-        assert process.stdout.readline() == f"{word}\n"
-        assert process.wait(TIMEOUT_S) == 0
-    finally:
-        process.kill()
-        process.wait(TIMEOUT_S)
+        try:
+            assert process.stdout.readline() == "queued\n"
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(frozen_s)
+            process.send_signal(signal.SIGCONT)
+            assert process.stdout.readline() == f"{word}\n"
+            assert process.wait(TIMEOUT_S) == 0
+        finally:
+            process.kill()
     assert records(kafka, topic) == arrived
