@@ -127,6 +127,7 @@ class Enricher:
                 subscription=subscription,
                 waited=trail.attempts,
                 caught_up=self.caught_up(partition),
+                first_seen_at=trail.first_seen_at,
                 now=turn.now,
                 renderer=self.renderer,
                 policy=self.policy,
@@ -188,7 +189,7 @@ class Enricher:
 
     def _refuse(self, record: Any, trail: Trail, turn: Turn, reason: DeadLetterReason, error: str) -> None:
         error = redact_text(error)
-        entry: EventRecord = refused(error, source_of(trail), from_ms(turn.now_ms))
+        entry: EventRecord = refused(error, source_of(trail), trail.first_seen_at, from_ms(turn.now_ms))
         turn.out.append(ledger_record(entry, record.key))
         turn.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
         turn.dispositions[entry.disposition] += 1

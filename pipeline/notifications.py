@@ -6,7 +6,7 @@ exactly that, so that a repeat, wherever it comes from, has the same id.
 
 import hashlib
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -18,6 +18,9 @@ SEPARATOR = "\x1f"
 
 Moment = Annotated[datetime, Meta(tz=True)]
 """A time without an offset is refused: it could be neither compared nor stored."""
+
+UNDATED = datetime.fromtimestamp(0, UTC)
+"""What stands for a time that Kafka did not know, and for one that was not yet written down."""
 
 
 class Channel(StrEnum):
@@ -36,6 +39,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
     ``address`` is a phone number in E.164, an email address or a device token. ``title`` is an email's subject or a
     push message's title; an SMS has none. ``replay_of`` names the dead-lettered notification that this one tells again.
+    ``first_seen_at`` is Kafka's own time of the event, the same however often it is read; a replay keeps it.
     """
 
     id: str
@@ -52,6 +56,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     locale: str
     created_at: Moment
     expires_at: Moment
+    first_seen_at: Moment = UNDATED
     replay_of: str | None = None
 
 

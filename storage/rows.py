@@ -38,6 +38,7 @@ def _event_row(event: EventRecord) -> tuple[object, ...]:
         msgspec.json.encode([_born(one) for one in event.notifications]).decode(),
         [one.id for one in event.notifications],
         event.recorded_at,
+        event.first_seen_at,
     )
     return tuple(map(storable, row))
 
