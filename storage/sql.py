@@ -17,23 +17,35 @@ LEDGER_COLUMNS = (
     "notifications",
     "notification_ids",
     "recorded_at",
+    "first_seen_at",
 )
 
 # A staging table lives as long as its connection and empties itself: made once, it leaves the catalogs in peace.
 # Without constraints of its own, so that a record is refused by the real table and for the real table's reason.
+# Its columns are named: it is not made of tables that have not been migrated yet.
 STAGING = """
-CREATE TEMPORARY TABLE incoming_outcome (LIKE notification_outcome) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE incoming_event (LIKE event_ledger) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE incoming_outcome ON COMMIT DELETE ROWS AS
+SELECT
+    notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
+    template, template_version, locale, lane, created_at, finished_at, first_seen_at
+FROM notification_outcome
+WITH NO DATA;
+CREATE TEMPORARY TABLE incoming_event ON COMMIT DELETE ROWS AS
+SELECT
+    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
+    notifications, notification_ids, recorded_at, first_seen_at
+FROM event_ledger
+WITH NO DATA;
 """
 
 KEEP_OUTCOMES = """
 INSERT INTO notification_outcome (
     notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
-    template, template_version, locale, lane, created_at, finished_at
+    template, template_version, locale, lane, created_at, finished_at, first_seen_at
 )
 SELECT
     notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
-    template, template_version, locale, lane, created_at, finished_at
+    template, template_version, locale, lane, created_at, finished_at, first_seen_at
 FROM incoming_outcome
 ON CONFLICT DO NOTHING
 """
@@ -41,21 +53,24 @@ ON CONFLICT DO NOTHING
 KEEP_EVENTS = """
 INSERT INTO event_ledger (
     source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-    notifications, notification_ids, recorded_at
+    notifications, notification_ids, recorded_at, first_seen_at
 )
 SELECT
     source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-    notifications, notification_ids, recorded_at
+    notifications, notification_ids, recorded_at, first_seen_at
 FROM incoming_event
 ON CONFLICT DO NOTHING
 """
 
+# A repeat that came when its event had been forgotten has the same id and a row of its own: the first one stands.
 OUTCOME_BY_ID = """
 SELECT
     notification_id AS id, event_id, shipment_id, channel, recipient, lane, status, reason, provider,
     provider_reference, attempts, template, template_version, locale, created_at, finished_at
 FROM notification_outcome
 WHERE notification_id = $1
+ORDER BY finished_at
+LIMIT 1
 """
 
 BORN_BY_ID = """
@@ -82,7 +97,9 @@ WITH born AS (
     WHERE ledger.shipment_id = $1
     ORDER BY born.id, ledger.recorded_at
 ), ended AS (
-    SELECT * FROM notification_outcome WHERE shipment_id = $1
+    SELECT DISTINCT ON (notification_id) * FROM notification_outcome
+    WHERE shipment_id = $1
+    ORDER BY notification_id, finished_at
 ), known AS (
     SELECT
         coalesce(ended.notification_id, born.id) AS id,
