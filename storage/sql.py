@@ -124,3 +124,41 @@ LIMIT $4
 """
 
 PING = "SELECT 1"
+
+# Partitions, made and dropped by `storage.partitions`. Names and bounds cannot be parameters: they are our own.
+
+RETENTION_LOCK = "SELECT pg_advisory_lock(hashtext('herald retention'))"
+
+# The default partition and whatever has an open end have no span. Times are read in the session's zone, as written.
+SPANS = r"""
+SELECT child.relname AS name, bounds[1]::timestamptz AS since, bounds[2]::timestamptz AS until
+FROM pg_inherits
+JOIN pg_class AS child ON child.oid = inhrelid
+CROSS JOIN LATERAL
+    regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM \(''(.*)''\) TO \(''(.*)''\)') AS bounds
+WHERE inhparent = $1::text::regclass AND bounds IS NOT NULL AND child.relname <> $1 || '_undated'
+"""
+
+# What holds up others waits no longer than this for its lock, and they for it.
+SHORT_LOCK = "SET LOCAL lock_timeout = '3s'"
+
+# The default partition is locked first, or a row could come into it between the move and the check that none is left.
+# Indexes are built by ATTACH, of the rows that are there by then.
+MAKE_PARTITION = """
+LOCK TABLE ONLY {table}_default IN ACCESS EXCLUSIVE MODE;
+CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION);
+"""
+MOVE_ROWS = """
+WITH moved AS (
+    DELETE FROM {table}_default WHERE first_seen_at >= '{since}' AND first_seen_at < '{until}' RETURNING *
+)
+INSERT INTO {name} SELECT * FROM moved
+"""
+ATTACH_PARTITION = "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')"
+
+# Files are deleted after the locks are gone. DETACH CONCURRENTLY is not to be had beside a default partition.
+DROP_PARTITION = "DROP TABLE {name}"
+
+COUNT_OLD_ROWS = "SELECT count(*) FROM {name} WHERE {clock} < $1"
+DELETE_OLD_ROWS = "DELETE FROM {name} WHERE {clock} < $1"
+COUNT_STRAYS = "SELECT count(*) FROM (SELECT FROM {table}_default LIMIT $1) AS some"
