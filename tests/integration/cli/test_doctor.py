@@ -168,7 +168,10 @@ async def test_the_account_is_as_old_as_its_oldest(database: str) -> None:
         for offset, hours in enumerate((1, 3)):
             await connection.execute(
                 """
-                INSERT INTO event_ledger VALUES (
+                INSERT INTO event_ledger (
+                    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status,
+                    disposition, reason, notifications, notification_ids, recorded_at
+                ) VALUES (
                     'cargo.status.v1', 0, $1, 0, 'e-1', 'EXB1', 'ARRI', 'accepted', NULL,
                     jsonb_build_array(jsonb_build_object('id', $2::uuid, 'channel', 'sms', 'recipient', 'anna')),
                     ARRAY[$2::uuid], now() - make_interval(hours => $3)
