@@ -14,20 +14,31 @@ from simulators.ledger import Summary
 
 TIMEOUT_S = 10.0
 
+# What a run has published was first seen during the run: the partitions before are not read.
+SEEN = "first_seen_at >= $1::timestamptz - interval '1 day'"
+
 # A replayed dead letter has a line of its own, and is no event that came in.
-DISPOSITIONS = """
+DISPOSITIONS = f"""
     SELECT disposition, count(*) FROM event_ledger
-    WHERE recorded_at >= $1 AND source_topic <> 'herald.dlq.v1' GROUP BY 1
+    WHERE {SEEN} AND recorded_at >= $1 AND source_topic <> 'herald.dlq.v1' GROUP BY 1
 """
-REFUSALS = """
+REFUSALS = f"""
     SELECT reason, count(*) FROM event_ledger
-    WHERE recorded_at >= $1 AND disposition = 'refused' GROUP BY 1 ORDER BY 2 DESC, 1
+    WHERE {SEEN} AND recorded_at >= $1 AND disposition = 'refused' GROUP BY 1 ORDER BY 2 DESC, 1
 """
-NOTIFICATIONS = """
-    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id) WHERE recorded_at >= $1
+NOTIFICATIONS = f"""
+    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id)
+    WHERE {SEEN} AND recorded_at >= $1
 """
-OUTCOMES = "SELECT channel, status, count(*) FROM notification_outcome WHERE finished_at >= $1 GROUP BY 1, 2"
-UNACCOUNTED = "SELECT count(*) FROM unaccounted_notification WHERE recorded_at >= $1"
+OUTCOMES = f"""
+    SELECT channel, status, count(*) FROM notification_outcome WHERE {SEEN} AND finished_at >= $1 GROUP BY 1, 2
+"""
+# As the view `unaccounted_notification` has it, which knows of no range.
+UNACCOUNTED = f"""
+    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id)
+    WHERE {SEEN} AND recorded_at >= $1
+        AND NOT EXISTS (SELECT FROM notification_outcome WHERE {SEEN} AND notification_id = born.id)
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

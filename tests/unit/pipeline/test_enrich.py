@@ -193,6 +193,7 @@ def test_a_notification_stands_for_itself() -> None:
     assert (sms.event_id, sms.shipment_id) == ("e-1", "s-1")
     assert (sms.title, sms.body, sms.template, sms.template_version, sms.locale) == ("ARRI", "sms", "ARRI", 3, "ru")
     assert (sms.created_at, sms.expires_at) == (T0, T0 + timedelta(hours=1))
+    assert sms.first_seen_at == decision.record.first_seen_at == SEEN_AT
 
 
 def test_the_same_event_has_the_same_ids_and_a_correction_others() -> None:
