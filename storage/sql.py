@@ -161,4 +161,4 @@ DROP_PARTITION = "DROP TABLE {name}"
 
 COUNT_OLD_ROWS = "SELECT count(*) FROM {name} WHERE {clock} < $1"
 DELETE_OLD_ROWS = "DELETE FROM {name} WHERE {clock} < $1"
-COUNT_STRAYS = "SELECT count(*) FROM (SELECT FROM {table}_default LIMIT $1) AS some"
+COUNT_STRAYS = "SELECT count(*) FROM (SELECT FROM {table}_default LIMIT $1) AS stray"

@@ -1,5 +1,6 @@
 """`herald doctor` asks real servers: what waits and for how long, which topics fit, what the schema lacks."""
 
+import asyncio
 import json
 import time
 import uuid
@@ -202,15 +203,15 @@ async def test_the_account_is_as_old_as_its_oldest(database: str) -> None:
 
 async def test_partitions_are_those_that_rows_will_find(database: str, empty_database: str) -> None:
     now = datetime.now(UTC)
-    assert all(one.ahead_s >= AHEAD.total_seconds() and not one.strays for one in await found(database, now))
-    assert {one.ahead_s for one in await found(database, now + 3 * AHEAD)} == {0.0}
-    execute(database, STRAY)
-    assert [(one.table, one.strays) for one in await found(database, now)] == [
+    assert all(one.ahead_s >= AHEAD.total_seconds() and not one.strays for one in await found(database, TIMEOUT_S, now))
+    assert {one.ahead_s for one in await found(database, TIMEOUT_S, now + 3 * AHEAD)} == {0.0}
+    await asyncio.to_thread(execute, database, STRAY)
+    assert [(one.table, one.strays) for one in await found(database, TIMEOUT_S, now)] == [
         ("event_ledger", 0),
         ("notification_outcome", 1),
     ]
     with pytest.raises(CannotAsk, match="event_ledger"):
-        await found(empty_database, now)
+        await found(empty_database, TIMEOUT_S, now)
 
 
 async def test_what_is_not_there_is_said(redis_url: str) -> None:

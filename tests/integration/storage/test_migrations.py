@@ -1,5 +1,6 @@
 """The schema goes up, all the way down and up again, by the real Liquibase on the real Postgres; rows come along."""
 
+import asyncio
 import shutil
 from datetime import UTC, datetime
 from pathlib import Path
@@ -120,7 +121,7 @@ async def test_rows_of_the_version_before_come_along_and_back(empty_database: st
     with pytest.raises(StorageUnavailable):
         await store(empty_database, [make.outcome()])  # the new version waits for its schema
     new.update()
-    make_partitions(empty_database)
+    await asyncio.to_thread(make_partitions, empty_database)
     assert await counts(empty_database) == (5_000, 5_001, 1)
     (one,) = await fetch(empty_database, "SELECT * FROM notification_outcome LIMIT 1")
     known = make.outcome(notification_id=str(one["notification_id"]))
