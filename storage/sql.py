@@ -62,6 +62,9 @@ FROM incoming_event
 ON CONFLICT DO NOTHING
 """
 
+# To plan for sixty partitions takes ten times as long as to look into them, and no plan depends on who is asked for.
+PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+
 # A repeat that came when its event had been forgotten has the same id and a row of its own: the first one stands.
 OUTCOME_BY_ID = """
 SELECT
