@@ -32,6 +32,7 @@ from stack.ports import free_ports
 from stack.postgres import Postgres, execute
 from stack.processes import ProcessId
 from stack.runner import Runner
+from stack.signals import interruptible
 from storage.postgres import PostgresOutcomes
 
 HOME = Path(".herald/bench-sink")
@@ -113,13 +114,14 @@ def postgres(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     server = Postgres()
     runner = Runner(server, folder, threading.Event())
     ports = free_ports(server.port_count)
-    try:
-        runner.start(ports, lambda *_, **__: None, lambda now: started.append(now) if now else None)
-        yield server.address(ports), psutil.Process(started[-1].pid)
-    finally:
-        for process in started:
-            runner.stop(process)
-        shutil.rmtree(folder, ignore_errors=True)
+    with interruptible():
+        try:
+            runner.start(ports, lambda *_, **__: None, lambda now: started.append(now) if now else None)
+            yield server.address(ports), psutil.Process(started[-1].pid)
+        finally:
+            for process in started:
+                runner.stop(process)
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextmanager
