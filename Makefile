@@ -13,7 +13,7 @@ PYTHON ?=
 CANDIDATES := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 
-.PHONY: help setup demo test chaos bench lint format lock stack-up stack-down clean
+.PHONY: help setup demo test chaos bench bench-sink lint format lock stack-up stack-down clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name
 
 bench: setup ## Measure the pipeline beside the same job written by hand (docs/performance.md)
 	@$(BIN)/python -m tests.bench.compare
+
+bench-sink: setup ## Measure Postgres alone while its table grows to ten million rows
+	@$(BIN)/python -m tests.bench.sink
 
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check .

@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     subscription_grace_s: float = Field(default=150.0, ge=0, description="how long an event waits for its subscription")
     expire_after_s: float = Field(default=DAY_S, gt=0, description="a notification older than this is stale news")
     seen_for_s: float = Field(default=14 * DAY_S, gt=0, description="how long a repeated event is recognised")
+    retention_days: int = Field(
+        default=400, ge=31, description="how long Postgres keeps an outcome; longer than the DLQ"
+    )
+    retention_step_days: int = Field(default=7, ge=1, le=31, description="days in one partition, dropped at once")
 
     sms_url: str = "http://127.0.0.1:8101/v1/messages"
     sms_token: SecretStr = SecretStr("")

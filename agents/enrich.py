@@ -128,6 +128,7 @@ class Enricher:
                 waited=trail.attempts,
                 # Which matters only where none was found.
                 caught_up=subscription is not None or self.caught_up(partition),
+                first_seen_at=trail.first_seen_at,
                 now=turn.now,
                 renderer=self.renderer,
                 policy=self.policy,
@@ -189,7 +190,7 @@ class Enricher:
 
     def _refuse(self, record: Any, trail: Trail, turn: Turn, reason: DeadLetterReason, error: str) -> None:
         error = redact_text(error)
-        entry: EventRecord = refused(error, source_of(trail), from_ms(turn.now_ms))
+        entry: EventRecord = refused(error, source_of(trail), trail.first_seen_at, from_ms(turn.now_ms))
         turn.out.append(ledger_record(entry, record.key))
         turn.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
         turn.dispositions[entry.disposition] += 1

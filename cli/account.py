@@ -14,20 +14,36 @@ from simulators.ledger import Summary
 
 TIMEOUT_S = 10.0
 
+# What a run has published was first seen during the run: partitions that are over by then are not read.
+
 # A replayed dead letter has a line of its own, and is no event that came in.
 DISPOSITIONS = """
     SELECT disposition, count(*) FROM event_ledger
-    WHERE recorded_at >= $1 AND source_topic <> 'herald.dlq.v1' GROUP BY 1
+    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1
+        AND source_topic <> 'herald.dlq.v1'
+    GROUP BY 1
 """
 REFUSALS = """
     SELECT reason, count(*) FROM event_ledger
-    WHERE recorded_at >= $1 AND disposition = 'refused' GROUP BY 1 ORDER BY 2 DESC, 1
+    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1 AND disposition = 'refused'
+    GROUP BY 1 ORDER BY 2 DESC, 1
 """
 NOTIFICATIONS = """
-    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id) WHERE recorded_at >= $1
+    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id)
+    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1
 """
-OUTCOMES = "SELECT channel, status, count(*) FROM notification_outcome WHERE finished_at >= $1 GROUP BY 1, 2"
-UNACCOUNTED = "SELECT count(*) FROM unaccounted_notification WHERE recorded_at >= $1"
+OUTCOMES = """
+    SELECT channel, status, count(*) FROM notification_outcome
+    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND finished_at >= $1 GROUP BY 1, 2
+"""
+# As the view `unaccounted_notification` has it, which knows of no range.
+UNACCOUNTED = """
+    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id)
+    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1 AND NOT EXISTS (
+        SELECT FROM notification_outcome
+        WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND notification_id = born.id
+    )
+"""
 
 
 @dataclass(frozen=True, kw_only=True)

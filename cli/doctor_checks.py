@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -58,6 +59,7 @@ def checks(settings: Settings, workers: Sequence[WorkerEntry]) -> Iterator[Check
     yield Check(name="dead letters", ask=ask.dead_letters, level=warning, needs=KAFKA)
     sending = "sending goes on; outcomes wait in Kafka and the API knows older ones"
     yield Check(name=POSTGRES, ask=ask.schema, advice=sending)
+    yield Check(name="partitions", ask=ask.partitions, level=warning, advice="herald migrate", needs=POSTGRES)
     yield Check(name="account", ask=ask.account, level=warning, needs=POSTGRES)
     yield Check(name="Redis", ask=ask.redis, level=warning, advice="nothing depends on it: the API is slower")
     for name, address in providers(settings).items():
@@ -134,6 +136,10 @@ class _Asker:
     async def schema(self) -> list[Finding]:
         applied = await probes.applied_changesets(self._settings.postgres, TIMEOUT_S)
         return diagnosis.judge_schema(probes.known_changesets(), applied)
+
+    async def partitions(self) -> list[Finding]:
+        facts = await probes.partitions(self._settings.postgres, TIMEOUT_S, datetime.now(UTC))
+        return diagnosis.judge_partitions(facts)
 
     async def account(self) -> list[Finding]:
         count, oldest_s = await probes.unaccounted(self._settings.postgres, TIMEOUT_S)

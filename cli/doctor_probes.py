@@ -6,6 +6,7 @@ import shutil
 from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -16,14 +17,26 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from cli.doctor_kafka import CannotAsk
-from pipeline.symptoms import WorkerFacts
+from pipeline.diagnosis import STRAYS_COUNTED
+from pipeline.errors import StorageUnavailable
+from pipeline.retention import covered_until
+from pipeline.symptoms import PartitionFacts, WorkerFacts
+from storage.partitions import TABLES, Partitions
 
 CHANGESETS = Path(__file__).parents[1] / "storage" / "migrations" / "changesets"
 CHANGESET = re.compile(r"^--changeset \w+:(\S+)", re.MULTILINE)
 
 APPLIED = "SELECT id FROM databasechangelog ORDER BY orderexecuted"
+# As the view `unaccounted_notification` has it, for as long as a dead letter can be told again, and some more: what was
+# lost before that has been wrong for weeks. A worker of the version before gives its outcomes no time.
 UNACCOUNTED = """
-    SELECT count(*), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8 FROM unaccounted_notification
+    SELECT count(DISTINCT born.id), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8
+    FROM event_ledger CROSS JOIN unnest(notification_ids) AS born (id)
+    WHERE first_seen_at >= now() - interval '45 days' AND NOT EXISTS (
+        SELECT FROM notification_outcome AS outcome
+        WHERE outcome.notification_id = born.id
+            AND (outcome.first_seen_at >= now() - interval '60 days' OR outcome.first_seen_at = 'epoch')
+    )
 """
 
 CIRCUIT, HALTED, STUCK = "herald_circuit_state", "herald_dead_letter_limit_reached", "herald_stuck_seconds"
@@ -61,6 +74,23 @@ async def unaccounted(dsn: str, timeout_s: float) -> tuple[int, float]:
     async with connected(dsn, timeout_s) as connection:
         row = await connection.fetchrow(UNACCOUNTED)
     return (row[0], row[1]) if row else (0, 0.0)
+
+
+async def partitions(dsn: str, timeout_s: float, now: datetime) -> list[PartitionFacts]:
+    """Of each table; raises CannotAsk also where a table is not partitioned yet."""
+    async with connected(dsn, timeout_s) as connection:
+        there = Partitions(connection)
+        try:
+            return [
+                PartitionFacts(
+                    table.name,
+                    (covered_until(await there.spans(table), now) - now).total_seconds(),
+                    await there.strays(table, STRAYS_COUNTED + 1),
+                )
+                for table in TABLES
+            ]
+        except StorageUnavailable as error:
+            raise CannotAsk(str(error)) from error
 
 
 async def ping_redis(url: str, timeout_s: float) -> None:

@@ -4,6 +4,7 @@ import threading
 
 import click
 
+from cli.retention import make_partitions
 from cli.stack import MIGRATIONS, failures
 from settings import Settings
 from stack.given import check
@@ -14,7 +15,7 @@ from stack.postgres import Postgres
 @click.command()
 @click.option("--rollback-all", is_flag=True, help="Take every changeset back, and the data with it.")
 def migrate(rollback_all: bool) -> None:
-    """Bring the Postgres schema up to date."""
+    """Bring the Postgres schema up to date, with partitions for the coming days."""
     dsn = Settings().postgres
     liquibase = Liquibase(dsn, MIGRATIONS)
     with failures():
@@ -24,3 +25,4 @@ def migrate(rollback_all: bool) -> None:
             liquibase.rollback_all()
         else:
             liquibase.update()
+            make_partitions(dsn)

@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import Progress as Display
 from rich.progress import SpinnerColumn, TextColumn
 
+from cli.retention import make_partitions
 from settings import Settings
 from stack import Endpoints, OnProgress, Progress, ServerName, Stack, StackError
 from stack.liquibase import ROOT_CHANGELOG, Liquibase
@@ -70,6 +71,7 @@ def prepare(endpoints: Endpoints) -> None:
     if (MIGRATIONS / ROOT_CHANGELOG).exists():
         with failures():
             Liquibase(endpoints.postgres, MIGRATIONS).update()
+        make_partitions(endpoints.postgres)
 
 
 @contextmanager

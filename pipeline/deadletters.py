@@ -166,7 +166,10 @@ def _subject(trail: Trail, value: bytes | None, told: Notification | None) -> st
 
 
 def renew(notification: Notification, replay: int, now: datetime) -> Notification:
-    """The notification told again: a new id, for the final status of the old one never changes, and as long to live."""
+    """The notification told again: a new id, for the final status of the old one never changes, and as long to live.
+
+    It keeps the time at which its event was first seen.
+    """
     return msgspec.structs.replace(
         notification,
         id=replay_id(notification.id, replay),
@@ -187,4 +190,5 @@ def ledger_line(renewed: Notification, letter: DeadLetter, replay: int, topic: s
         source=Source(topic=topic, partition=letter.record.partition, offset=letter.record.offset, index=replay),
         notifications=(Born(id=renewed.id, channel=renewed.channel, recipient=renewed.recipient, lane=renewed.lane),),
         recorded_at=renewed.created_at,
+        first_seen_at=renewed.first_seen_at,
     )

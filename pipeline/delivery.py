@@ -180,6 +180,7 @@ def conclude(
         lane=notification.lane,
         created_at=notification.created_at,
         finished_at=from_ms(now_ms),
+        first_seen_at=notification.first_seen_at,
     )
 
 

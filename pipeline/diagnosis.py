@@ -8,7 +8,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from pipeline.symptoms import DeadLetterFacts, GroupFacts, LagFacts, TierFacts, TopicFacts, WorkerFacts
+from pipeline.symptoms import (
+    DeadLetterFacts,
+    GroupFacts,
+    LagFacts,
+    PartitionFacts,
+    TierFacts,
+    TopicFacts,
+    WorkerFacts,
+)
 
 # Those that the alert rules have, too, are the same there: doctor and Prometheus must not contradict each other.
 URGENT_OLDEST_S = 60.0
@@ -19,6 +27,9 @@ STUCK_S = 60.0
 DEAD_LETTERS_IN_AN_HOUR = 40
 # From given up to stored: what is on its way for longer than the retries last, and this, will not come.
 UNACCOUNTED_GRACE_S = 3_600.0
+# Half of what `herald retention` makes: it has not been run for a week.
+PARTITIONS_END_S = 7 * 86_400.0
+STRAYS_COUNTED = 10_000
 DISK_LOW, DISK_FULL = 0.10, 0.02
 
 # Our own fault: nobody else will put it right.
@@ -153,6 +164,23 @@ def judge_schema(wanted: Sequence[str], applied: Sequence[str]) -> list[Finding]
             Finding(Level.WARNING, "schema", f"is newer than this version: {', '.join(newer)}", str(len(newer)), advice)
         ]
     return [_ok("schema", "is up to date", wanted[-1])]
+
+
+def judge_partitions(tables: Sequence[PartitionFacts]) -> list[Finding]:
+    found = []
+    for one in tables:
+        if one.ahead_s < PARTITIONS_END_S:
+            what = (
+                f"{one.table} has no partition for the days to come" if one.ahead_s else f"{one.table} has none for now"
+            )
+            figure = f"end in {duration(one.ahead_s)}" if one.ahead_s else ""
+            found.append(Finding(Level.WARNING, "partitions", what, figure, "herald retention, once a day"))
+        if one.strays:
+            figure = f"{'over ' if one.strays > STRAYS_COUNTED else ''}{min(one.strays, STRAYS_COUNTED)}"
+            advice = "herald retention; what it leaves there has a timestamp that its publisher made up"
+            found.append(Finding(Level.WARNING, "partitions", f"rows in {one.table}_default", figure, advice))
+    ahead_s = min((one.ahead_s for one in tables), default=0.0)
+    return found or [_ok("partitions", "are made ahead", duration(ahead_s))]
 
 
 def judge_disk(path: str, free_bytes: int, total_bytes: int) -> list[Finding]:

@@ -100,31 +100,34 @@ def decide(
     subscription: Subscription | None,
     waited: int,
     caught_up: bool,
+    first_seen_at: datetime,
     now: datetime,
     renderer: Renderer,
     policy: EnrichPolicy,
 ) -> EnrichDecision:
     """``seen`` and ``subscription`` are rows of the tables; ``waited`` is how often the event has waited already.
 
-    ``caught_up``: every subscription that has been published so far is in the table.
+    ``caught_up``: every subscription that has been published so far is in the table. ``first_seen_at`` goes with
+    ``source``.
     """
     if seen is not None and seen.source == source:
         return PassOver()
     if event.retracted:
         row = SeenRow(revision=event.revision, source=source)
-        return Told(record=_record(event, source, Disposition.RETRACTED, now), seen=row)
+        return Told(record=_record(event, source, first_seen_at, Disposition.RETRACTED, now), seen=row)
     if seen is not None and not _is_later(event.revision, seen.revision):
-        return Told(record=_record(event, source, Disposition.REPEATED, now))
+        return Told(record=_record(event, source, first_seen_at, Disposition.REPEATED, now))
     if subscription is None:
         if waited < policy.waits + (0 if caught_up or not policy.waits else MORE_WAITS):
             return Wait()
-        return Told(record=_record(event, source, Disposition.UNSUBSCRIBED, now))
-    return _tell(event, source, subscription, now, renderer, policy)
+        return Told(record=_record(event, source, first_seen_at, Disposition.UNSUBSCRIBED, now))
+    return _tell(event, source, first_seen_at, subscription, now, renderer, policy)
 
 
 def _tell(
     event: StatusEvent,
     source: Source,
+    first_seen_at: datetime,
     subscription: Subscription,
     now: datetime,
     renderer: Renderer,
@@ -155,6 +158,7 @@ def _tell(
             locale=text.locale,
             created_at=now,
             expires_at=expires_at,
+            first_seen_at=first_seen_at,
         )
         if error is None:
             notifications.append(notification)
@@ -162,16 +166,16 @@ def _tell(
             failed.append(Failed(notification=notification, error=error))
     everyone = (*notifications, *(one.notification for one in failed))
     if not everyone:
-        return Told(record=_record(event, source, Disposition.SILENT, now))
+        return Told(record=_record(event, source, first_seen_at, Disposition.SILENT, now))
     return Told(
-        record=_record(event, source, Disposition.ACCEPTED, now, everyone),
+        record=_record(event, source, first_seen_at, Disposition.ACCEPTED, now, everyone),
         notifications=tuple(notifications),
         failed=tuple(failed),
         seen=SeenRow(revision=event.revision, source=source),
     )
 
 
-def refused(reason: str, source: Source, now: datetime) -> EventRecord:
+def refused(reason: str, source: Source, first_seen_at: datetime, now: datetime) -> EventRecord:
     """The ledger's line on input that is no event at all."""
     return EventRecord(
         event_id=None,
@@ -182,12 +186,14 @@ def refused(reason: str, source: Source, now: datetime) -> EventRecord:
         source=source,
         notifications=(),
         recorded_at=now,
+        first_seen_at=first_seen_at,
     )
 
 
 def _record(
     event: StatusEvent,
     source: Source,
+    first_seen_at: datetime,
     disposition: Disposition,
     now: datetime,
     notifications: tuple[Notification, ...] = (),
@@ -203,6 +209,7 @@ def _record(
             Born(id=one.id, channel=one.channel, recipient=one.recipient, lane=one.lane) for one in notifications
         ),
         recorded_at=now,
+        first_seen_at=first_seen_at,
     )
 
 

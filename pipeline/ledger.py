@@ -4,7 +4,7 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.notifications import Channel, Lane, Moment
+from pipeline.notifications import UNDATED, Channel, Lane, Moment
 
 
 class Disposition(StrEnum):
@@ -37,7 +37,10 @@ class Born(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """``event_id``, ``shipment_id`` and ``status`` are null where the event was too broken to have them."""
+    """``event_id``, ``shipment_id`` and ``status`` are null where the event was too broken to have them.
+
+    ``first_seen_at`` is Kafka's own time of the record at ``source``; that of a replay is its notification's.
+    """
 
     event_id: str | None
     shipment_id: str | None
@@ -47,3 +50,4 @@ class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
     source: Source
     notifications: tuple[Born, ...]
     recorded_at: Moment
+    first_seen_at: Moment = UNDATED

@@ -6,7 +6,7 @@ exactly that, so that a repeat, wherever it comes from, has the same id.
 
 import hashlib
 import uuid
-from datetime import datetime
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated
 
@@ -21,6 +21,9 @@ _VARIANT = {digit: f"{int(digit, 16) & 0b0011 | 0b1000:x}" for digit in "0123456
 
 Moment = Annotated[datetime, Meta(tz=True)]
 """A time without an offset is refused: it could be neither compared nor stored."""
+
+UNDATED = datetime.fromtimestamp(0, UTC)
+"""What stands for a time that Kafka did not know, and for one that was not yet written down."""
 
 
 class Channel(StrEnum):
@@ -39,6 +42,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
 
     ``address`` is a phone number in E.164, an email address or a device token. ``title`` is an email's subject or a
     push message's title; an SMS has none. ``replay_of`` names the dead-lettered notification that this one tells again.
+    ``first_seen_at`` is Kafka's own time of the event, the same however often it is read; a replay keeps it.
     """
 
     id: str
@@ -55,6 +59,7 @@ class Notification(msgspec.Struct, frozen=True, kw_only=True):
     locale: str
     created_at: Moment
     expires_at: Moment
+    first_seen_at: Moment = UNDATED
     replay_of: str | None = None
 
 

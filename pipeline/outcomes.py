@@ -8,7 +8,7 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.notifications import Channel, Lane, Moment
+from pipeline.notifications import UNDATED, Channel, Lane, Moment
 
 
 class Status(StrEnum):
@@ -34,7 +34,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The final word on one notification: a record of ``herald.outcomes.v1``, a row of ``notification_outcome``.
 
     ``recipient`` is the subscriber's own id of the person, never an address. ``reason`` is for people and carries no
-    address or body.
+    address or body. ``first_seen_at`` is the notification's, and part of the row's key.
     """
 
     notification_id: str
@@ -53,3 +53,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     lane: Lane
     created_at: Moment
     finished_at: Moment
+    first_seen_at: Moment = UNDATED

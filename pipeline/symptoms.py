@@ -42,6 +42,15 @@ class LagFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionFacts:
+    """``ahead_s`` is for how long rows of a table find their partition; ``strays`` are in the default one."""
+
+    table: str
+    ahead_s: float
+    strays: int
+
+
+@dataclass(frozen=True, slots=True)
 class TierFacts:
     """``overdue_s`` is how late the latest head is, negative where none is due yet; None where nothing is known."""
 

@@ -5,6 +5,7 @@ outside like everything else, so sizes and ranges are checked.
 """
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 
 import msgspec
 
@@ -14,6 +15,7 @@ PREFIX = "herald-"
 MAX_VALUE_BYTES = 512
 MAX_DUE_AHEAD_MS = 25 * 3_600_000
 MAX_COUNT = 10_000
+LATEST_MS = 253_402_300_799_999  # a publisher may set any time; Python knows none after 9999
 
 HeaderList = list[tuple[str, str | bytes | None]]
 
@@ -39,6 +41,10 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
     provider: str = ""
     in_doubt: bool = False
     replay: int = 0
+
+    @property
+    def first_seen_at(self) -> datetime:
+        return datetime.fromtimestamp(min(self.first_seen_ms, LATEST_MS) / 1000, UTC)
 
 
 NAMES = {field: PREFIX + field.replace("_", "-") for field in Trail.__struct_fields__}

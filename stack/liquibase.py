@@ -37,7 +37,11 @@ class Liquibase:
 
     def rollback_all(self) -> None:
         """Undo every changeset, the last one first."""
-        self._run("rollback-count", f"--count={_ALL}")
+        self.rollback(_ALL)
+
+    def rollback(self, count: int) -> None:
+        """Undo the last ``count`` changesets."""
+        self._run("rollback-count", f"--count={count}")
 
     def update_sql(self) -> str:
         """The SQL that ``update`` would run, with Liquibase's own bookkeeping."""

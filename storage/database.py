@@ -33,6 +33,7 @@ UNAVAILABLE = (
     asyncpg.InvalidAuthorizationSpecificationError,  # credentials are being rotated
     asyncpg.InvalidCatalogNameError,  # the database is not there yet
     asyncpg.UndefinedTableError,  # the migrations have not run yet
+    asyncpg.UndefinedColumnError,  # nor those of this version
 )
 
 

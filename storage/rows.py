@@ -43,6 +43,7 @@ def _event_row(event: EventRecord) -> Row:
         _json(event.notifications),
         [one.id for one in event.notifications],
         event.recorded_at,
+        event.first_seen_at,
     )
 
 

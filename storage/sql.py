@@ -17,23 +17,35 @@ LEDGER_COLUMNS = (
     "notifications",
     "notification_ids",
     "recorded_at",
+    "first_seen_at",
 )
 
 # A staging table lives as long as its connection and empties itself: made once, it leaves the catalogs in peace.
 # Without constraints of its own, so that a record is refused by the real table and for the real table's reason.
+# Its columns are named: it is not made of tables that have not been migrated yet.
 STAGING = """
-CREATE TEMPORARY TABLE incoming_outcome (LIKE notification_outcome) ON COMMIT DELETE ROWS;
-CREATE TEMPORARY TABLE incoming_event (LIKE event_ledger) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE incoming_outcome ON COMMIT DELETE ROWS AS
+SELECT
+    notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
+    template, template_version, locale, lane, created_at, finished_at, first_seen_at
+FROM notification_outcome
+WITH NO DATA;
+CREATE TEMPORARY TABLE incoming_event ON COMMIT DELETE ROWS AS
+SELECT
+    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
+    notifications, notification_ids, recorded_at, first_seen_at
+FROM event_ledger
+WITH NO DATA;
 """
 
 KEEP_OUTCOMES = """
 INSERT INTO notification_outcome (
     notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
-    template, template_version, locale, lane, created_at, finished_at
+    template, template_version, locale, lane, created_at, finished_at, first_seen_at
 )
 SELECT
     notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
-    template, template_version, locale, lane, created_at, finished_at
+    template, template_version, locale, lane, created_at, finished_at, first_seen_at
 FROM incoming_outcome
 ON CONFLICT DO NOTHING
 """
@@ -41,21 +53,27 @@ ON CONFLICT DO NOTHING
 KEEP_EVENTS = """
 INSERT INTO event_ledger (
     source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-    notifications, notification_ids, recorded_at
+    notifications, notification_ids, recorded_at, first_seen_at
 )
 SELECT
     source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-    notifications, notification_ids, recorded_at
+    notifications, notification_ids, recorded_at, first_seen_at
 FROM incoming_event
 ON CONFLICT DO NOTHING
 """
 
+# To plan for sixty partitions takes ten times as long as to look into them, and no plan depends on who is asked for.
+PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+
+# A repeat that came when its event had been forgotten has the same id and a row of its own: the first one stands.
 OUTCOME_BY_ID = """
 SELECT
     notification_id AS id, event_id, shipment_id, channel, recipient, lane, status, reason, provider,
     provider_reference, attempts, template, template_version, locale, created_at, finished_at
 FROM notification_outcome
 WHERE notification_id = $1
+ORDER BY finished_at
+LIMIT 1
 """
 
 BORN_BY_ID = """
@@ -82,7 +100,9 @@ WITH born AS (
     WHERE ledger.shipment_id = $1
     ORDER BY born.id, ledger.recorded_at
 ), ended AS (
-    SELECT * FROM notification_outcome WHERE shipment_id = $1
+    SELECT DISTINCT ON (notification_id) * FROM notification_outcome
+    WHERE shipment_id = $1
+    ORDER BY notification_id, finished_at
 ), known AS (
     SELECT
         coalesce(ended.notification_id, born.id) AS id,
@@ -107,3 +127,41 @@ LIMIT $4
 """
 
 PING = "SELECT 1"
+
+# Partitions, made and dropped by `storage.partitions`. Names and bounds cannot be parameters: they are our own.
+
+RETENTION_LOCK = "SELECT pg_advisory_lock(hashtext('herald retention'))"
+
+# The default partition and whatever has an open end have no span. Times are read in the session's zone, as written.
+SPANS = r"""
+SELECT child.relname AS name, bounds[1]::timestamptz AS since, bounds[2]::timestamptz AS until
+FROM pg_inherits
+JOIN pg_class AS child ON child.oid = inhrelid
+CROSS JOIN LATERAL
+    regexp_match(pg_get_expr(child.relpartbound, child.oid), 'FROM \(''(.*)''\) TO \(''(.*)''\)') AS bounds
+WHERE inhparent = $1::text::regclass AND bounds IS NOT NULL AND child.relname <> $1 || '_undated'
+"""
+
+# What holds up others waits no longer than this for its lock, and they for it.
+SHORT_LOCK = "SET LOCAL lock_timeout = '3s'"
+
+# The default partition is locked first, or a row could come into it between the move and the check that none is left.
+# Indexes are built by ATTACH, of the rows that are there by then.
+MAKE_PARTITION = """
+LOCK TABLE ONLY {table}_default IN ACCESS EXCLUSIVE MODE;
+CREATE TABLE {name} (LIKE {table} INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION);
+"""
+MOVE_ROWS = """
+WITH moved AS (
+    DELETE FROM {table}_default WHERE first_seen_at >= '{since}' AND first_seen_at < '{until}' RETURNING *
+)
+INSERT INTO {name} SELECT * FROM moved
+"""
+ATTACH_PARTITION = "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM ('{since}') TO ('{until}')"
+
+# Files are deleted after the locks are gone. DETACH CONCURRENTLY is not to be had beside a default partition.
+DROP_PARTITION = "DROP TABLE {name}"
+
+COUNT_OLD_ROWS = "SELECT count(*) FROM {name} WHERE {clock} < $1"
+DELETE_OLD_ROWS = "DELETE FROM {name} WHERE {clock} < $1"
+COUNT_STRAYS = "SELECT count(*) FROM (SELECT FROM {table}_default LIMIT $1) AS stray"

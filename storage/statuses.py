@@ -64,7 +64,7 @@ class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):
     def ended(cls, outcome: Outcome) -> Self:
         return cls(
             id=outcome.notification_id,
-            **{name: getattr(outcome, name) for name in Outcome.__struct_fields__ if name != "notification_id"},
+            **{name: getattr(outcome, name) for name in Outcome.__struct_fields__ if name in cls.__struct_fields__},
         )
 
 

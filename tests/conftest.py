@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import redis
 
+from cli.retention import make_partitions
 from cli.stack import MIGRATIONS, given_servers
 from settings import Settings
 from stack import Endpoints, Stack
@@ -58,6 +59,7 @@ def template_database(postgres_dsn: str) -> Iterator[str]:
     with _new_database(postgres_dsn) as (name, dsn):
         if (MIGRATIONS / ROOT_CHANGELOG).exists():
             Liquibase(dsn, MIGRATIONS).update()
+            make_partitions(dsn)
         yield name
 
 

@@ -236,6 +236,7 @@ def notification(id: str = "n-1", **fields: object) -> Notification:
         locale="en",
         created_at=T0,
         expires_at=T0 + timedelta(days=1),
+        first_seen_at=T0 - timedelta(seconds=5),
     )
     return msgspec.structs.replace(told, **fields)
 

@@ -26,6 +26,7 @@ CONTRACTS: dict[str, type[msgspec.Struct]] = {
 
 UUID = {"format": "uuid"}
 TIME = {"format": "date-time"}
+FIRST_SEEN = "Kafka's time of the record in which the event was first read; the epoch where it is not known."
 
 FIELDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Outcome", "notification_id"): {**UUID, "description": "The same for the same event, recipient and channel."},
@@ -42,9 +43,11 @@ FIELDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Outcome", "locale"): {"description": "The one that it was told in."},
     ("Outcome", "created_at"): TIME,
     ("Outcome", "finished_at"): TIME,
+    ("Outcome", "first_seen_at"): {**TIME, "description": FIRST_SEEN},
     ("EventRecord", "reason"): {"description": "Why it was refused: the field and what is wrong with it."},
     ("EventRecord", "notifications"): {"description": "Each ends in exactly one record of herald.outcomes.v1."},
     ("EventRecord", "recorded_at"): TIME,
+    ("EventRecord", "first_seen_at"): {**TIME, "description": FIRST_SEEN},
     ("Source", "partition"): {"minimum": 0},
     ("Source", "offset"): {"minimum": 0},
     ("Source", "index"): {"minimum": 0},

@@ -12,7 +12,7 @@ While it runs
 In the end
     - everything is read, in time
     - every event is in the ledger, every notification has an outcome
-    - Postgres has the first word of each topic, and nothing else
+    - Postgres has the first word of each topic, and nothing else: one row for each
     - `sent` was accepted by the provider; what says "not told" was not told
     - nobody was told twice, but where the policy is to tell again: once more for each call that left doubt
     - no outcome took more attempts than there are
@@ -119,7 +119,8 @@ class Checks:
             self._on_outcomes(record, by)
         elif topic == topics.LEDGER:
             entry = entry_of.decode(record.value or b"")
-            self.ledger.setdefault(entry.source, entry)
+            if self.ledger.setdefault(entry.source, entry).first_seen_at != entry.first_seen_at:
+                self.fail(f"two rows for {entry.source}, seen first at two times")
         elif topic == topics.STATUS_AGAIN:
             trail = self._trail(record)
             self._not_early(trail)
@@ -136,6 +137,8 @@ class Checks:
         id = outcome.notification_id
         self._known[id].append((self._world.loop.time(), inf))
         if id in self.outcomes:
+            if self.outcomes[id].first_seen_at != outcome.first_seen_at:
+                self.fail(f"two rows for {id[:8]}, seen first at two times")
             return
         self.outcomes[id] = outcome
         self._world.note("outcome", "%s: %s (%s)", id[:8], outcome.status, outcome.reason)

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 import agents.delay
+import agents.enrich
 import agents.send
 import pipeline.delivery
 import tests.simulation.schedules
@@ -246,6 +247,16 @@ def notifications_are_not_waited_for(patch: pytest.MonkeyPatch) -> None:
         await process(replace(self, out=Out(self.out)), fetches)
 
     patch.setattr(Enricher, "process", hurried)
+
+
+@mistake("enriching", within=200)
+def rows_are_kept_by_the_workers_clock(patch: pytest.MonkeyPatch) -> None:
+    decide = agents.enrich.decide
+    patch.setattr(
+        agents.enrich,
+        "decide",
+        lambda event, source, **told: decide(event, source, **{**told, "first_seen_at": told["now"]}),
+    )
 
 
 @mistake("everything", within=100)

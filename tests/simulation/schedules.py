@@ -63,6 +63,7 @@ def _lane(world: World, number: int, urgent: bool) -> None:
         lane=Lane.URGENT if urgent else Lane.BULK,
         created_at=now,
         expires_at=now + timedelta(seconds=lives_s),
+        first_seen_at=now,
     )
     # Enrich makes a notification again when it died before it could note that it had.
     for again in range(1 + world.choices.take("made-again", 2, 6.0)):

@@ -1,10 +1,12 @@
 """`herald doctor` asks real servers: what waits and for how long, which topics fit, what the schema lacks."""
 
+import asyncio
 import json
 import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import asyncpg
 import pytest
@@ -15,9 +17,20 @@ from confluent_kafka.admin import AdminClient, NewTopic
 from cli.doctor import doctor
 from cli.doctor_kafka import CannotAsk, KafkaProbe
 from cli.doctor_probes import Address, applied_changesets, known_changesets, ping_redis, reach, unaccounted
+from cli.doctor_probes import partitions as found
+from pipeline.retention import AHEAD
 from pipeline.symptoms import TopicFacts
+from stack.postgres import execute
 
 TIMEOUT_S = 15.0
+STRAY = """
+INSERT INTO notification_outcome (
+    notification_id, first_seen_at, event_id, shipment_id, channel, recipient, status, attempts, template,
+    template_version, locale, lane, created_at, finished_at
+) VALUES (
+    gen_random_uuid(), '2999-01-01 00:00:00+00', 'e', 's', 'sms', 'r', 'sent', 1, 't', 1, 'en', 'bulk', now(), now()
+)
+"""
 HOUR_MS = 3_600_000
 COORDINATING = (
     KafkaError.NOT_COORDINATOR,
@@ -168,10 +181,14 @@ async def test_the_account_is_as_old_as_its_oldest(database: str) -> None:
         for offset, hours in enumerate((1, 3)):
             await connection.execute(
                 """
-                INSERT INTO event_ledger VALUES (
+                INSERT INTO event_ledger (
+                    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status,
+                    disposition, reason, notifications, notification_ids, recorded_at, first_seen_at
+                ) VALUES (
                     'cargo.status.v1', 0, $1, 0, 'e-1', 'EXB1', 'ARRI', 'accepted', NULL,
                     jsonb_build_array(jsonb_build_object('id', $2::uuid, 'channel', 'sms', 'recipient', 'anna')),
-                    ARRAY[$2::uuid], now() - make_interval(hours => $3)
+                    ARRAY[$2::uuid], now() - make_interval(hours => $3),
+                    now() - make_interval(hours => $3)
                 )
                 """,
                 offset,
@@ -182,6 +199,19 @@ async def test_the_account_is_as_old_as_its_oldest(database: str) -> None:
         await connection.close()
     count, oldest_s = await unaccounted(database, TIMEOUT_S)
     assert (count, oldest_s) == (2, pytest.approx(3 * 3_600, abs=30))
+
+
+async def test_partitions_are_those_that_rows_will_find(database: str, empty_database: str) -> None:
+    now = datetime.now(UTC)
+    assert all(one.ahead_s >= AHEAD.total_seconds() and not one.strays for one in await found(database, TIMEOUT_S, now))
+    assert {one.ahead_s for one in await found(database, TIMEOUT_S, now + 3 * AHEAD)} == {0.0}
+    await asyncio.to_thread(execute, database, STRAY)
+    assert [(one.table, one.strays) for one in await found(database, TIMEOUT_S, now)] == [
+        ("event_ledger", 0),
+        ("notification_outcome", 1),
+    ]
+    with pytest.raises(CannotAsk, match="event_ledger"):
+        await found(empty_database, TIMEOUT_S, now)
 
 
 async def test_what_is_not_there_is_said(redis_url: str) -> None:

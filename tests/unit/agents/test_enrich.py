@@ -10,6 +10,7 @@ from agents.enrich import Enricher
 from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
 from pipeline import trail as trails
+from pipeline.delivery import from_ms
 from pipeline.enrich import EnrichPolicy
 from pipeline.events import StatusEvent
 from pipeline.notifications import Channel
@@ -171,6 +172,24 @@ async def test_a_crash_before_it_was_noted_gives_the_same_notification_again(
     await make().process([fetch(published(0, event()))])
     first, second = out.values(BULK)
     assert first["id"] == second["id"]
+
+
+async def test_an_event_was_first_seen_when_kafka_took_it_wherever_it_goes_from_there(
+    enricher: Enricher, out: Out, clock: Clock
+) -> None:
+    seen_ms = T0_MS - 60_123
+    await enricher.process([fetch(published(0, event(), key=b"another")._replace(timestamp=seen_ms))])
+    clock.advance(5)
+    await enricher.process([fetch(returned(out.on(topics.STATUS_AGAIN)[0]))])
+    (line,), (told,) = out.values(topics.LEDGER), out.values(BULK)
+    assert line["first_seen_at"] == told["first_seen_at"] == from_ms(seen_ms).isoformat().replace("+00:00", "Z")
+    assert line["recorded_at"] == told["created_at"] != line["first_seen_at"]
+
+
+@pytest.mark.parametrize("value", [event(), b"{"], ids=["an event", "none"])
+async def test_a_record_that_kafka_gave_no_time_is_undated(enricher: Enricher, out: Out, value: object) -> None:
+    await enricher.process([fetch(published(0, value)._replace(timestamp=-1))])
+    assert {line["first_seen_at"] for line in out.values(topics.LEDGER) + out.values(BULK)} == {"1970-01-01T00:00:00Z"}
 
 
 async def test_each_event_of_a_document_stands_for_itself(enricher: Enricher, out: Out) -> None:

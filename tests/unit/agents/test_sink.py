@@ -104,7 +104,7 @@ async def test_postgres_first_then_redis(sink: Sink, store: Store, cache: Cache,
 
 
 async def test_the_ledger_goes_the_same_way(sink: Sink, store: Store, cache: Cache) -> None:
-    line = refused("broken", Source(topic="t", partition=0, offset=0), T0)
+    line = refused("broken", Source(topic="t", partition=0, offset=0), T0, T0)
     await sink.events([fetch(consumed(ledger_record(line, b"k")))])
     assert store.rows == cache.kept == [line]
 

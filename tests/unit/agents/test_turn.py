@@ -27,7 +27,7 @@ def test_an_outcome_is_a_cloud_event_under_the_notifications_key() -> None:
 
 
 def test_a_line_of_the_ledger_is_named_by_the_events_coordinates() -> None:
-    record = ledger_record(refused("broken", SOURCE, T0), b"key")
+    record = ledger_record(refused("broken", SOURCE, T0, T0), b"key")
     assert (record.topic, record.key) == (topics.LEDGER, b"key")
     assert dict(record.headers or [])["ce_id"] == b"cargo.status.v1/1/2/3"
 

@@ -56,7 +56,7 @@ NOTIFICATION = Notification(
 )
 TOLD = encode(NOTIFICATION)
 OUTCOME = conclude(NOTIFICATION, Status.SENT, 1_700_000_000_000, attempts=1, provider="smtp")
-ENTRY = refused("eventID: missing", Source(topic=topics.STATUS, partition=0, offset=3), NOW)
+ENTRY = refused("eventID: missing", Source(topic=topics.STATUS, partition=0, offset=3), NOW, NOW)
 CONTENT_TYPE = ("Content-Type", b"application/vnd.dcsa.tnt.v3.0+json")
 
 

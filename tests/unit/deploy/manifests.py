@@ -32,8 +32,13 @@ def name(manifest: Manifest) -> str:
     return f"{manifest['kind']}/{manifest['metadata']['name']}"
 
 
+def pod_template(workload: Manifest) -> Manifest:
+    spec = workload["spec"]["jobTemplate"]["spec"] if workload["kind"] == "CronJob" else workload["spec"]
+    return dict(spec["template"])
+
+
 def pod(workload: Manifest) -> Manifest:
-    return dict(workload["spec"]["template"]["spec"])
+    return dict(pod_template(workload)["spec"])
 
 
 def container(workload: Manifest) -> Manifest:

@@ -16,6 +16,7 @@ from tests.unit.deploy.manifests import (
     name,
     of_kind,
     pod,
+    pod_template,
     rendered,
     secret_keys,
 )
@@ -24,7 +25,7 @@ FOLDERS = ("base", "overlays/production")
 OLDEST, NEWEST = "1.30", "1.37"
 
 WORKLOADS = [one for folder in FOLDERS for one in of_kind(folder, "StatefulSet", "Deployment")]
-JOBS = [one for folder in FOLDERS for one in of_kind(folder, "Job")]
+JOBS = [one for folder in FOLDERS for one in of_kind(folder, "Job", "CronJob")]
 STATEFUL = {Role.ENRICH, Role.SEND_SMS, Role.SEND_EMAIL, Role.SEND_PUSH}
 SECRET = {
     "HERALD_POSTGRES",
@@ -129,6 +130,23 @@ def test_pods_get_no_token_of_the_cluster(workload: Manifest) -> None:
     assert pod(workload)["enableServiceLinks"] is False
 
 
+def test_every_pod_is_hardened_alike() -> None:
+    """One patch serves the roles and the Jobs, another the CronJob, whose pod lies deeper."""
+    common = ("serviceAccountName", "automountServiceAccountToken", "enableServiceLinks", "securityContext")
+    shapes = [
+        ([pod(one)[key] for key in common], [container(one)[key] for key in ("envFrom", "securityContext")])
+        for one in of_kind("base", "StatefulSet", "Deployment", "Job", "CronJob")
+    ]
+    assert shapes == [shapes[0]] * len(shapes)
+
+
+@pytest.mark.parametrize("job", [one for one in JOBS if one["kind"] == "CronJob"], ids=name)
+def test_partitions_are_made_and_dropped_daily_by_one_at_a_time(job: Manifest) -> None:
+    assert container(job)["args"] == ["herald", "retention"]
+    assert job["spec"]["concurrencyPolicy"] == "Forbid"
+    assert job["spec"]["schedule"].split()[2:] == ["*", "*", "*"]
+
+
 @every_pod
 def test_memory_is_bounded_and_cpu_is_not(workload: Manifest) -> None:
     resources = container(workload)["resources"]
@@ -183,7 +201,7 @@ def test_the_example_has_every_secret_that_is_asked_for_and_no_other() -> None:
 
 @every_pod
 def test_a_role_may_reach_what_it_has_the_keys_for(workload: Manifest) -> None:
-    labels = workload["spec"]["template"]["metadata"]["labels"]
+    labels = pod_template(workload)["metadata"]["labels"]
     asks = set(secret_keys(workload))
     assert ("cargo-herald.org/reaches-stores" in labels) == bool(asks & {"HERALD_POSTGRES", "HERALD_REDIS"})
     sends = (environment(workload).get("HERALD_ROLE") or "").startswith("send-")
@@ -191,7 +209,7 @@ def test_a_role_may_reach_what_it_has_the_keys_for(workload: Manifest) -> None:
 
 
 def test_network_policies_name_labels_that_pods_have() -> None:
-    pods = [one["spec"]["template"]["metadata"]["labels"] for one in WORKLOADS + JOBS]
+    pods = [pod_template(one)["metadata"]["labels"] for one in WORKLOADS + JOBS]
     for policy in of_kind("base", "NetworkPolicy"):
         wanted = policy["spec"]["podSelector"]["matchLabels"]
         assert any(wanted.items() <= labels.items() for labels in pods), name(policy)

@@ -20,6 +20,7 @@ from pipeline.trail import Trail
 
 PUBLIC = frozenset({"cargo.status.v1"})
 LANE = "herald.sms.urgent.v1"
+SEEN = datetime(2026, 3, 1, 11, tzinfo=UTC)
 CREATED = datetime(2026, 3, 1, 12, tzinfo=UTC)
 NOW = datetime(2026, 3, 5, 8, tzinfo=UTC)
 
@@ -38,6 +39,7 @@ NOTIFICATION = Notification(
     locale="en",
     created_at=CREATED,
     expires_at=CREATED + timedelta(hours=24),
+    first_seen_at=SEEN,
 )
 TOLD = msgspec.json.encode(NOTIFICATION)
 
@@ -115,6 +117,7 @@ def test_the_ledger_says_where_a_replay_comes_from_and_nothing_personal() -> Non
     assert msgspec.to_builtins(line.source) == {"topic": "herald.dlq.v1", "partition": 2, "offset": 7, "index": 2}
     assert [one.id for one in line.notifications] == [told.id]
     assert (line.event_id, line.shipment_id, line.recorded_at) == ("e-1", "EXB1", NOW)
+    assert line.first_seen_at == told.first_seen_at == NOTIFICATION.first_seen_at == SEEN
     assert b"+7999" not in msgspec.json.encode(line)
 
 

@@ -92,7 +92,7 @@ def test_an_outcome_says_whose_it_is_and_why() -> None:
     assert outcome is not None
     told = notification()
     assert (outcome.notification_id, outcome.event_id, outcome.recipient) == (told.id, told.event_id, told.recipient)
-    assert (outcome.created_at, outcome.finished_at) == (T0, T0)
+    assert (outcome.created_at, outcome.finished_at, outcome.first_seen_at) == (T0, T0, told.first_seen_at)
     assert outcome.reason == "503: after 3 attempts: busy"
     assert outcome.provider == "fake"
 

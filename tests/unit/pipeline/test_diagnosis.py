@@ -10,6 +10,7 @@ from pipeline.diagnosis import (
     LAG_RECORDS,
     OLDEST_S,
     OVERDUE_S,
+    STRAYS_COUNTED,
     STUCK_S,
     UNACCOUNTED_GRACE_S,
     URGENT_OLDEST_S,
@@ -18,7 +19,15 @@ from pipeline.diagnosis import (
     duration,
     is_healthy,
 )
-from pipeline.symptoms import DeadLetterFacts, GroupFacts, LagFacts, TierFacts, TopicFacts, WorkerFacts
+from pipeline.symptoms import (
+    DeadLetterFacts,
+    GroupFacts,
+    LagFacts,
+    PartitionFacts,
+    TierFacts,
+    TopicFacts,
+    WorkerFacts,
+)
 
 OK, WARNING, WRONG = Level.OK, Level.WARNING, Level.WRONG
 DAY_S = 86_400.0
@@ -120,6 +129,22 @@ def test_the_account(count: int, oldest_s: float, level: Level) -> None:
 )
 def test_the_schema(applied: list[str], level: Level) -> None:
     assert levels(diagnosis.judge_schema(["1", "2"], applied)) == [level]
+
+
+@pytest.mark.parametrize(
+    ("ahead_days", "strays", "said"),
+    [
+        (14, 0, ["are made ahead"]),
+        (6, 0, ["t has no partition for the days to come"]),
+        (0, 0, ["t has none for now"]),
+        (14, 1, ["rows in t_default"]),
+        (0, STRAYS_COUNTED + 1, ["t has none for now", "rows in t_default"]),
+    ],
+)
+def test_partitions(ahead_days: int, strays: int, said: list[str]) -> None:
+    found = diagnosis.judge_partitions([PartitionFacts("t", ahead_days * DAY_S, strays)])
+    assert [one.what for one in found] == said
+    assert set(levels(found)) == {OK if (ahead_days, strays) == (14, 0) else WARNING}
 
 
 @pytest.mark.parametrize(("free", "level"), [(50, OK), (9, WARNING), (1, WRONG)])

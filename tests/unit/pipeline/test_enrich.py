@@ -28,6 +28,7 @@ from tests.fakes import T0
 POLICY = EnrichPolicy(expire_after_s=3_600.0, waits=2)
 HERE = Source(topic="cargo.status.v1", partition=0, offset=7)
 ELSEWHERE = Source(topic="cargo.status.v1", partition=0, offset=3)
+SEEN_AT = T0 - timedelta(minutes=5)
 EARLIER, LATER = T0 - timedelta(hours=2), T0 - timedelta(hours=1)
 
 ANNA = Recipient(
@@ -77,6 +78,7 @@ def decided(
         subscription=subscription,
         waited=waited,
         caught_up=caught_up,
+        first_seen_at=SEEN_AT,
         now=T0,
         renderer=renderer or Texts(),
         policy=policy,
@@ -191,6 +193,7 @@ def test_a_notification_stands_for_itself() -> None:
     assert (sms.event_id, sms.shipment_id) == ("e-1", "s-1")
     assert (sms.title, sms.body, sms.template, sms.template_version, sms.locale) == ("ARRI", "sms", "ARRI", 3, "ru")
     assert (sms.created_at, sms.expires_at) == (T0, T0 + timedelta(hours=1))
+    assert sms.first_seen_at == decision.record.first_seen_at == SEEN_AT
 
 
 def test_the_same_event_has_the_same_ids_and_a_correction_others() -> None:
@@ -237,6 +240,6 @@ def test_an_event_none_of_whose_texts_can_be_made_is_accepted_all_the_same() -> 
 
 
 def test_the_ledger_has_a_line_for_what_is_no_event() -> None:
-    line = refused("eventID: missing", HERE, T0)
+    line = refused("eventID: missing", HERE, SEEN_AT, T0)
     assert (line.disposition, line.reason, line.source) == (Disposition.REFUSED, "eventID: missing", HERE)
     assert (line.event_id, line.shipment_id, line.notifications) == (None, None, ())

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.ledger import Disposition, EventRecord, Source
-from pipeline.notifications import SEPARATOR, Channel, Notification, notification_id, replay_id
+from pipeline.notifications import SEPARATOR, UNDATED, Channel, Notification, notification_id, replay_id
 from pipeline.outcomes import FINAL_STATUSES, Status
 from tests.fakes import T0, notification
 
@@ -42,6 +42,12 @@ def test_a_notification_with_a_time_of_nowhere_is_refused(field: str) -> None:
     fields = msgspec.to_builtins(notification()) | {field: "2026-11-23T12:00:00"}
     with pytest.raises(msgspec.ValidationError, match=field):
         msgspec.convert(fields, Notification)
+
+
+def test_what_the_version_before_has_put_into_kafka_is_undated() -> None:
+    fields = msgspec.to_builtins(notification())
+    assert fields.pop("first_seen_at")
+    assert msgspec.convert(fields, Notification) == notification(first_seen_at=UNDATED)
 
 
 def test_a_line_of_the_ledger_needs_an_offset_too() -> None:

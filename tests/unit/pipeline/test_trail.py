@@ -1,5 +1,7 @@
 """A record's history survives its headers; what strangers write there does no harm."""
 
+from datetime import UTC, datetime
+
 import msgspec
 import pytest
 from hypothesis import given
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 
 from pipeline import trail as trails
 from pipeline.errors import InvalidInput
+from pipeline.notifications import UNDATED
 from pipeline.trail import MAX_COUNT, MAX_DUE_AHEAD_MS, MAX_VALUE_BYTES, NAMES, Trail
 
 NOW_MS = 1_800_000_000_000
@@ -44,6 +47,17 @@ def test_a_long_text_is_cut_between_characters(text: str) -> None:
     assert len(written[1]) <= MAX_VALUE_BYTES
     assert ("!" + text).startswith(cut)
     assert len(cut.encode()) > MAX_VALUE_BYTES - 4 or cut == "!" + text, "no more is cut than must be"
+
+
+@pytest.mark.parametrize(
+    ("first_seen_ms", "at"), [(0, UNDATED), (NOW_MS + 123, datetime(2027, 1, 15, 8, 0, 0, 123_000, tzinfo=UTC))]
+)
+def test_when_it_was_first_seen(first_seen_ms: int, at: datetime) -> None:
+    assert Trail(first_seen_ms=first_seen_ms).first_seen_at == at
+
+
+def test_a_time_that_no_clock_can_say_is_the_last_that_one_can() -> None:
+    assert Trail(first_seen_ms=2**62).first_seen_at.year == 9999
 
 
 headers = st.tuples(

@@ -81,6 +81,7 @@ def test_the_pipeline_comes_to_the_same_account(feed: Feed) -> None:
                 subscription=known.get(event.shipment_id),
                 waited=0,
                 caught_up=True,
+                first_seen_at=NOW,
                 now=NOW,
                 renderer=renderer,
                 policy=POLICY,
