@@ -78,7 +78,7 @@ def test_postgres_gone_is_told(world: World) -> None:
     try:
         found = examine(world)
         assert wrong(found).keys() == {"Postgres"}
-        assert wrong(found)["Postgres"].endswith("nothing is known of: account")
+        assert wrong(found)["Postgres"].endswith("nothing is known of: partitions, account")
     finally:
         world.stack.restart(ServerName.POSTGRES)
     healthy(world)
