@@ -1,26 +1,25 @@
-"""How are a run's end and cost measured from outside? Rows as Postgres commits them, CPU as the system counts it."""
+"""When is a run at its end? Rows are counted as Postgres commits them."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
-import psutil
 
 CHANNEL = "bench"
 # A notice comes with its commit, so rows are counted when they are durable, and nothing is asked while they are not.
-TRIGGERS = """
+FUNCTION = """
 CREATE FUNCTION bench_tell() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('bench', TG_TABLE_NAME || ' ' || (SELECT count(*) FROM new_rows));
     RETURN NULL;
-END $$;
-CREATE TRIGGER bench AFTER INSERT ON notification_outcome
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell();
-CREATE TRIGGER bench AFTER INSERT ON event_ledger
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell();
+END $$
+"""
+TRIGGER = """
+CREATE TRIGGER bench AFTER INSERT ON {table}
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell()
 """
 
 
@@ -33,8 +32,10 @@ class RowWatch:
         self.rows: Counter[str] = Counter()
         self.last_at: dict[str, float] = {}
 
-    async def start(self) -> None:
-        await self._connection.execute(TRIGGERS)
+    async def start(self, tables: Iterable[str]) -> None:
+        await self._connection.execute(FUNCTION)
+        for table in tables:
+            await self._connection.execute(TRIGGER.format(table=table))
         await self._connection.add_listener(CHANNEL, self._on_notice)
 
     def _on_notice(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
@@ -52,8 +53,3 @@ class RowWatch:
                     await self._told.wait()
         except TimeoutError as error:
             raise TimeoutError(f"{dict(self.rows)} of {dict(expected)} rows after {timeout_s:g} s") from error
-
-
-def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
-    """User and system time of each process since its start, children that it has waited for included."""
-    return {name: sum(psutil.Process(pid).cpu_times()[:4]) for name, pid in pids.items()}

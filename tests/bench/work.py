@@ -10,6 +10,7 @@ from pipeline.notifications import Channel
 from pipeline.subscriptions import Recipient, Subscription
 
 SHIPMENTS = 20_000
+PEOPLE = 3
 STATUSES = ("LOAD", "DEPA", "ARRI", "DISC", "GTOT")
 
 Keyed = tuple[bytes, bytes]
@@ -55,8 +56,8 @@ def status_events(seed: str, events: int) -> Iterator[Keyed]:
 def three_phones(number: int) -> Subscription:
     """Three people with a phone: three notifications an event, all of them through the batch API."""
     people = tuple(
-        Recipient(recipient_id=f"R{number:08d}-{one}", addresses={Channel.SMS: phone(3 * number + one)})
-        for one in range(3)
+        Recipient(recipient_id=f"R{number:08d}-{one}", addresses={Channel.SMS: phone(PEOPLE * number + one)})
+        for one in range(PEOPLE)
     )
     return Subscription(shipment_id=shipment(number), recipients=people)
 

@@ -1,0 +1,63 @@
+"""On what do both sides run? One Kafka, PostgreSQL and Valkey for all runs; each run finds them as if new."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import redis
+
+from cli.stack import given_servers, prepare
+from settings import Settings
+from stack import Endpoints, ServerName, Stack
+from stack.postgres import execute
+from tests.bench.kafka import ASK_TIMEOUT_S, delete_topics
+
+TEMPLATE = "herald_bench_template"
+DATABASE = "herald_bench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """``pids`` and ``kafka_data`` tell only of servers that are ours."""
+
+    endpoints: Endpoints
+    pids: Mapping[str, int]
+    kafka_data: Path | None
+
+    @contextmanager
+    def clean_slate(self) -> Iterator[Endpoints]:
+        """A database of the run's own, an empty Redis, and afterwards no topic left."""
+        execute(
+            self.endpoints.postgres,
+            f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)",
+            f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}",
+            "CHECKPOINT",
+        )
+        with redis.Redis.from_url(self.endpoints.redis, socket_timeout=ASK_TIMEOUT_S) as client:
+            client.flushall()
+        try:
+            yield _with_database(self.endpoints, DATABASE)
+        finally:
+            delete_topics(self.endpoints.kafka)
+
+
+@contextmanager
+def bench_servers(home: Path) -> Iterator[Servers]:
+    """Started, with the schema; stopped at the end, and their data thrown away. Raises StackError."""
+    stack = Stack(home, given=given_servers(Settings()))
+    try:
+        with stack.running() as endpoints:
+            execute(endpoints.postgres, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
+            prepare(_with_database(endpoints, TEMPLATE))
+            pids = {one.server.value: one.pid for one in stack.status() if one.pid is not None}
+            data = home / ServerName.KAFKA / "data"
+            yield Servers(endpoints=endpoints, pids=pids, kafka_data=data if ServerName.KAFKA in pids else None)
+    finally:
+        stack.down(wipe=True)
+
+
+def _with_database(endpoints: Endpoints, name: str) -> Endpoints:
+    postgres = urlsplit(endpoints.postgres)._replace(path=f"/{name}").geturl()
+    return Endpoints(kafka=endpoints.kafka, postgres=postgres, redis=endpoints.redis)
