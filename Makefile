@@ -32,6 +32,15 @@ chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name
 bench: $(VENV)/.plots ## Measure the pipeline beside the same job written by hand (RECORD=1 QUICK=1; docs/performance.md)
 	@$(BIN)/python -m tests.bench.compare $(if $(QUICK),--quick) $(if $(RECORD),--record)
 
+bench-idle: $(VENV)/.plots ## Measure how long single notifications take, hop by hop
+	@$(BIN)/python -m tests.bench.idle
+
+bench-lanes: $(VENV)/.plots ## Measure urgent beside a flood of bulk
+	@$(BIN)/python -m tests.bench.lanes
+
+bench-load: $(VENV)/.plots ## Measure latency at shares of the full rate, which bench has found
+	@$(BIN)/python -m tests.bench.load
+
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

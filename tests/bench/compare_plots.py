@@ -1,6 +1,7 @@
 """How does a comparison look? Throughput by round, CPU by stage and server, memory of the workers."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ SERVERS = ("kafka", "postgres", "redis")
 
 def plot(runs: Runs) -> Path:
     both = {name: runs[name] for name in (BASELINE, HERALD)}
-    panels = [_throughput, _stages, _servers, _memory]
-    return canvas.draw("compare", [lambda axes, one=one: one(axes, both) for one in panels], size=(11, 6.6), columns=2)
+    panels = [partial(panel, runs=both) for panel in (_throughput, _stages, _servers, _memory)]
+    return canvas.draw("compare", panels, size=(11, 6.6), columns=2)
 
 
 def _throughput(axes: Any, runs: Runs) -> None:

@@ -53,3 +53,23 @@ class RowWatch:
                     await self._told.wait()
         except TimeoutError as error:
             raise TimeoutError(f"{dict(self.rows)} of {dict(expected)} rows after {timeout_s:g} s") from error
+
+
+COUNT = "SELECT (SELECT count(*) FROM notification_outcome), (SELECT count(*) FROM event_ledger)"
+
+
+async def wait_for_rows(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    notifications: int,
+    events: int,
+    timeout_s: float,
+    every_s: float = 0.5,
+) -> None:
+    """Until so many rows are there, without a trigger in their way. Raises TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            row: Any = await connection.fetchrow(COUNT, timeout=timeout_s)
+            if row[0] >= notifications and row[1] >= events:
+                return
+            await asyncio.sleep(every_s)

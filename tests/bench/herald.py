@@ -31,13 +31,14 @@ def herald(
     *,
     latency_ms: Mapping[Kind, float],
     subscription: Callable[[int], Subscription],
+    shipments: int = SHIPMENTS,
 ) -> Iterator[Side]:
     """Subscriptions are known when this has started."""
     since = datetime.now(UTC)
     with local_pipeline(endpoints, folder, overrides={}) as pipeline:
         for kind, milliseconds in latency_ms.items():
             pipeline.simulators[kind].set_faults(Faults(latency_ms=milliseconds))
-        subscribe(endpoints.kafka, (subscription(number) for number in range(SHIPMENTS)))
+        subscribe(endpoints.kafka, (subscription(number) for number in range(shipments)))
         first = subscription(0)
 
         async def count_sent(connection: "asyncpg.Connection[asyncpg.Record]") -> int:

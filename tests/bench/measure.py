@@ -64,10 +64,9 @@ async def measure(side: Side, servers: Servers, events: Sequence[Keyed]) -> Run:
         await watch.wait_for({side.outcomes: total, **dict.fromkeys(side.others, len(events))}, TIMEOUT_S)
         after = meter.read()
         peaks = {name: peak_bytes(pid) for name, pid in side.workers.items()}
-        sent = await side.count_sent(connection)
+        losses = await count_losses(side, connection, total)
     finally:
         await connection.close(timeout=ASK_TIMEOUT_S)
-    told = [simulator.summary() for simulator in side.simulators.values()]
     logs = (before.log_bytes, after.log_bytes)
     return Run(
         notifications=total,
@@ -76,6 +75,24 @@ async def measure(side: Side, servers: Servers, events: Sequence[Keyed]) -> Run:
         server_cpu_s={name: after.servers_s[name] - seconds for name, seconds in before.servers_s.items()},
         peak_bytes=peaks,
         log_bytes=None if logs[0] is None or logs[1] is None else logs[1] - logs[0],
+        lost=losses.lost,
+        duplicates=losses.duplicates,
+    )
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Of notifications that were to be told."""
+
+    lost: int
+    duplicates: int
+
+
+async def count_losses(side: Side, connection: "asyncpg.Connection[asyncpg.Record]", total: int) -> Losses:
+    """What of ``total`` did not end well or was not heard by a provider, and what a provider heard again."""
+    sent = await side.count_sent(connection)
+    told = [simulator.summary() for simulator in side.simulators.values()]
+    return Losses(
         lost=total - min(sent, sum(one.distinct for one in told)),
         duplicates=sum(one.messages - one.distinct for one in told),
     )

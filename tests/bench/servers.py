@@ -44,10 +44,16 @@ class Servers:
 
 
 @contextmanager
-def bench_servers(home: Path) -> Iterator[Servers]:
-    """Started, with the schema; stopped at the end, and their data thrown away. Raises StackError."""
+def bench_servers(home: Path, *, commit_times: bool = False) -> Iterator[Servers]:
+    """Started, with the schema; stopped at the end, and their data thrown away. Raises StackError.
+
+    With ``commit_times`` PostgreSQL keeps when each row was committed: a given one must do so by itself.
+    """
     stack = Stack(home, given=given_servers(Settings()))
     try:
+        if commit_times and not given_servers(Settings()).get(ServerName.POSTGRES):
+            with stack.running() as endpoints:
+                execute(endpoints.postgres, "ALTER SYSTEM SET track_commit_timestamp = on")
         with stack.running() as endpoints:
             execute(endpoints.postgres, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
             prepare(_with_database(endpoints, TEMPLATE))

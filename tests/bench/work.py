@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -11,6 +11,7 @@ from pipeline.subscriptions import Recipient, Subscription
 
 SHIPMENTS = 20_000
 PEOPLE = 3
+URGENT = ("HOLD",)
 STATUSES = ("LOAD", "DEPA", "ARRI", "DISC", "GTOT")
 
 Keyed = tuple[bytes, bytes]
@@ -34,15 +35,17 @@ def device(number: int) -> str:
     return uuid.UUID(int=number).hex
 
 
-def status_events(seed: str, events: int) -> Iterator[Keyed]:
+def status_events(
+    seed: str, events: int, *, shipments: int = SHIPMENTS, statuses: Sequence[str] = STATUSES
+) -> Iterator[Keyed]:
     """Events in our own JSON, each of an id of its own, spread over the shipments."""
     dice = random.Random(seed)
     for i in range(events):
-        shipment_id = shipment(dice.randrange(SHIPMENTS))
+        shipment_id = shipment(dice.randrange(shipments))
         event = {
             "event_id": str(uuid.UUID(int=dice.getrandbits(128))),
             "shipment_id": shipment_id,
-            "status": STATUSES[i % len(STATUSES)],
+            "status": statuses[i % len(statuses)],
             "classifier": "ACT",
             "occurred_at": "2026-11-23T10:00:00+03:00",
             "location": {"unlocode": "RUMOW", "name": "Moscow"},

@@ -1,0 +1,84 @@
+"""How long does one notification take when nothing else is to be done? ``python -m tests.bench.idle``.
+
+Events come one at a time, now and then; each is told to one person by SMS, email and push. Every role runs as shipped,
+the providers take 50 ms to answer. The last line of the output is JSON.
+"""
+
+import asyncio
+import sys
+from typing import Any
+
+import click
+
+from pipeline.notifications import Channel
+from simulators.launch import Kind
+from tests.bench import canvas, recorded
+from tests.bench.herald import herald
+from tests.bench.hop_report import goal, hops_table, in_ms, plot_hops
+from tests.bench.output import HOME, keep, print_last
+from tests.bench.pace import now_and_then
+from tests.bench.report import console
+from tests.bench.servers import Servers, bench_servers
+from tests.bench.traced import Traced, trace
+from tests.bench.traces import hops
+from tests.bench.work import status_events, three_channels
+
+NAME = "idle"
+LATENCY_MS = 50.0
+GOAL_P50_MS = 150.0
+# The first of everything: connections, templates, code that has not run yet.
+WARM_UP = 20
+
+
+def run_idle(servers: Servers, *, events: int, every_s: float) -> Traced:
+    latency_ms = dict.fromkeys(Kind, LATENCY_MS)
+    with (
+        servers.clean_slate() as endpoints,
+        herald(endpoints, HOME.absolute() / NAME, latency_ms=latency_ms, subscription=three_channels) as side,
+    ):
+        for_nothing = list(now_and_then(list(status_events("warm-up", WARM_UP)), every_s / 4, "warm-up"))
+        asyncio.run(trace(side, for_nothing))
+        due = list(now_and_then(list(status_events(NAME, events)), every_s, NAME))
+        return asyncio.run(trace(side, due, events_before=WARM_UP))
+
+
+def summary(traced: Traced) -> dict[str, Any]:
+    found = in_ms(hops(traced.traces))
+    return {
+        "p50_ms": found["until its row"]["p50"],
+        "p99_ms": found["until its row"]["p99"],
+        "provider_ms": LATENCY_MS,
+        "lost": traced.losses.lost,
+        "duplicates": traced.losses.duplicates,
+        "hops_ms": found,
+        "channels_ms": {
+            channel: in_ms(hops([one for one in traced.traces if one.channel is channel]))["until its row"]
+            for channel in Channel
+        },
+        "late_ms": round(1_000 * traced.late_s, 1),
+    }
+
+
+@click.command()
+@click.option("--events", default=200, show_default=True, help="Status events; three notifications each.")
+@click.option("--every-s", default=0.4, show_default=True, help="From one event to the next, on average.")
+def idle(events: int, every_s: float) -> None:
+    """Measure the way of single notifications, hop by hop."""
+    out = console()
+    with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
+        out.print(f"{events} events, one every {every_s:g} s or so")
+        traced = run_idle(servers, events=events, every_s=every_s)
+    figures = summary(traced)
+    out.print(hops_table("one notification at a time, ms", hops(traced.traces)))
+    for channel, found in figures["channels_ms"].items():
+        out.print(f"  {channel:<6} until its row: p50 {found['p50']:.0f} ms, p99 {found['p99']:.0f} ms")
+    out.print(goal("end-to-end p50", figures["p50_ms"], GOAL_P50_MS))
+    keep(NAME, {"summary": figures, **recorded.machine(), "traces": traced.traces})
+    if canvas.can_draw():
+        out.print(f"plot: {plot_hops(NAME, hops(traced.traces), goal_ms=GOAL_P50_MS)}")
+    print_last(figures)
+    sys.exit(1 if traced.losses.lost or traced.losses.duplicates else 0)
+
+
+if __name__ == "__main__":
+    idle()
