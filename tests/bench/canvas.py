@@ -85,6 +85,16 @@ def render(panels: Sequence[Draw], *, size: tuple[float, float], columns: int | 
     return themed(drawn.getvalue())
 
 
+def logarithmic(axes: Any) -> None:
+    """A y-axis of powers, with plain numbers at 1, 2 and 5."""
+    from matplotlib.ticker import LogLocator
+
+    axes.set_yscale("log")
+    axes.yaxis.set_minor_locator(LogLocator(subs=(2, 5)))
+    for formatted in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+        formatted(lambda value, _: f"{value:,.0f}")
+
+
 def themed(svg: str) -> str:
     """The picture has the light theme's colours; a reader's dark theme sets others in their place."""
     rules = " ".join(

@@ -8,14 +8,13 @@ from pathlib import Path
 import asyncpg
 
 import topics
-from cli.account import take_account
 from cli.local import LocalPipeline, local_pipeline
-from pipeline.ledger import Disposition
 from pipeline.subscriptions import Subscription
 from settings import Role
 from simulators.faults import Faults
 from simulators.launch import Kind
 from stack import Endpoints
+from tests.bench import account
 from tests.bench.kafka import lag, publish, wait_until
 from tests.bench.measure import Side
 from tests.bench.work import SHIPMENTS, encode
@@ -43,11 +42,7 @@ def herald(
 
         async def count_sent(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
             """Every event was accepted, every notification sent, and no worker's CPU is missing."""
-            account = await take_account(connection, since)
-            sent = sum(count for (_, status), count in account.outcomes.items() if status == "sent")
-            assert account.dispositions.keys() == {Disposition.ACCEPTED}, account.dispositions
-            assert sent == account.ended, account.outcomes
-            assert not account.unaccounted, f"{account.unaccounted} unaccounted"
+            sent = await account.count_sent(connection, since)
             assert not any(pipeline.supervisor.restarts().values()), "a worker was started again"
             return sent
 

@@ -25,7 +25,7 @@ def _panel(axes: Any, *, shares: Shares, hop: str, provider_ms: float) -> None:
         axes.plot(list(shares), values, style, marker="o", markersize=3, color=canvas.HERALD, label=percentile)
     if hop == "until its row":
         axes.axhline(provider_ms, color=canvas.EXPECTED, linewidth=1, label="the provider's part")
-    axes.set_yscale("log")
+    canvas.logarithmic(axes)
     axes.set_xlabel("load, % of the full rate")
     axes.set_title(PANELS[hop])
     axes.legend(fontsize=8)

@@ -70,3 +70,12 @@ def three_channels(number: int) -> Subscription:
     addresses = {Channel.SMS: phone(number), Channel.EMAIL: email(number), Channel.PUSH: device(number)}
     person = Recipient(recipient_id=f"R{number:08d}", addresses=addresses)
     return Subscription(shipment_id=shipment(number), recipients=(person,))
+
+
+def mailing_list(number: int, people: int) -> Subscription:
+    """Many people with a phone who wait for the same shipment."""
+    recipients = tuple(
+        Recipient(recipient_id=f"R{number:04d}-{one:04d}", addresses={Channel.SMS: phone(people * number + one)})
+        for one in range(people)
+    )
+    return Subscription(shipment_id=shipment(number), recipients=recipients)
