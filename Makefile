@@ -41,6 +41,12 @@ bench-lanes: $(VENV)/.plots ## Measure urgent beside a flood of bulk
 bench-load: $(VENV)/.plots ## Measure latency at shares of the full rate, which bench has found
 	@$(BIN)/python -m tests.bench.load
 
+bench-mailing: $(VENV)/.plots ## Tell a million notifications of one mass mailing, and watch the memory
+	@$(BIN)/python -m tests.bench.mailing
+
+bench-growth: $(VENV)/.plots ## Measure more workers, partitions, shipments and rows (ONLY=name)
+	@$(BIN)/python -m tests.bench.growth $(if $(ONLY),--only $(ONLY))
+
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .

@@ -33,30 +33,33 @@ def herald(
     shipments: int = SHIPMENTS,
 ) -> Iterator[Side]:
     """Subscriptions are known when this has started."""
-    since = datetime.now(UTC)
     with local_pipeline(endpoints, folder, overrides={}) as pipeline:
         for kind, milliseconds in latency_ms.items():
             pipeline.simulators[kind].set_faults(Faults(latency_ms=milliseconds))
         subscribe(endpoints.kafka, (subscription(number) for number in range(shipments)))
-        first = subscription(0)
+        yield side_of(pipeline, per_event=sum(len(one.addresses) for one in subscription(0).recipients))
 
-        async def count_sent(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
-            """Every event was accepted, every notification sent, and no worker's CPU is missing."""
-            sent = await account.count_sent(connection, since)
-            assert not any(pipeline.supervisor.restarts().values()), "a worker was started again"
-            return sent
 
-        yield Side(
-            endpoints=endpoints,
-            workers=pids(pipeline),
-            readers=workers_of(pipeline, Role.ENRICH),
-            status_topic=topics.STATUS,
-            per_event=sum(len(one.addresses) for one in first.recipients),
-            outcomes=OUTCOME_TABLE,
-            others=[LEDGER_TABLE],
-            simulators=pipeline.simulators,
-            count_sent=count_sent,
-        )
+def side_of(pipeline: LocalPipeline, *, per_event: int) -> Side:
+    """The pipeline as it is now, which from now on no worker may leave."""
+    since, restarts = datetime.now(UTC), pipeline.supervisor.restarts()
+
+    async def count_sent(connection: "asyncpg.Connection[asyncpg.Record]") -> int:
+        sent = await account.count_sent(connection, since)
+        assert pipeline.supervisor.restarts() == restarts, "a worker was started again: its CPU is not in the figures"
+        return sent
+
+    return Side(
+        endpoints=pipeline.endpoints,
+        workers=pids(pipeline),
+        readers=workers_of(pipeline, Role.ENRICH),
+        status_topic=topics.STATUS,
+        per_event=per_event,
+        outcomes=OUTCOME_TABLE,
+        others=[LEDGER_TABLE],
+        simulators=pipeline.simulators,
+        count_sent=count_sent,
+    )
 
 
 def subscribe(kafka: str, subscriptions: Iterator[Subscription], *, timeout_s: float = 60.0) -> None:
