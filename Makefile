@@ -11,6 +11,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 CANDIDATES := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
+RECORDED = $(if $(RECORD),--record)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 
 .PHONY: help setup demo test chaos bench bench-idle bench-lanes bench-load bench-mailing bench-growth lint format lock stack-up stack-down clean
@@ -30,22 +31,22 @@ chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
 bench: $(VENV)/.plots ## Measure the pipeline beside the same job written by hand (RECORD=1 QUICK=1; docs/performance.md)
-	@$(BIN)/python -m tests.bench.compare $(if $(QUICK),--quick) $(if $(RECORD),--record)
+	@$(BIN)/python -m tests.bench.compare $(RECORDED) $(if $(QUICK),--quick)
 
 bench-idle: $(VENV)/.plots ## Measure how long single notifications take, hop by hop
-	@$(BIN)/python -m tests.bench.idle
+	@$(BIN)/python -m tests.bench.idle $(RECORDED)
 
 bench-lanes: $(VENV)/.plots ## Measure urgent beside a flood of bulk
-	@$(BIN)/python -m tests.bench.lanes
+	@$(BIN)/python -m tests.bench.lanes $(RECORDED)
 
 bench-load: $(VENV)/.plots ## Measure latency at shares of the full rate, which bench has found
-	@$(BIN)/python -m tests.bench.load
+	@$(BIN)/python -m tests.bench.load $(RECORDED)
 
 bench-mailing: $(VENV)/.plots ## Tell a million notifications of one mass mailing, and watch the memory
-	@$(BIN)/python -m tests.bench.mailing
+	@$(BIN)/python -m tests.bench.mailing $(RECORDED)
 
 bench-growth: $(VENV)/.plots ## Measure more workers, partitions, shipments and rows (ONLY=name)
-	@$(BIN)/python -m tests.bench.growth $(if $(ONLY),--only $(ONLY))
+	@$(BIN)/python -m tests.bench.growth $(RECORDED) $(if $(ONLY),--only $(ONLY))
 
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check .

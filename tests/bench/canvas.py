@@ -9,9 +9,6 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-IMAGES = ROOT / "docs" / "img"
-
 # Of the light theme, and what the dark theme has instead.
 INK, GRID = "#1f2933", "#d5dbe1"
 DARK = {INK: "#e3e8ee", GRID: "#3c4650"}
@@ -52,14 +49,9 @@ def can_draw() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def draw(name: str, panels: Sequence[Draw], *, size: tuple[float, float], columns: int | None = None) -> Path:
-    """A picture of some panels side by side, each drawn on an axes of its own; ``size`` in inches.
-
-    Returns its path, ``docs/img/bench-<name>.svg``.
-    """
-    path = IMAGES / f"bench-{name}.svg"
+def draw(path: Path, panels: Sequence[Draw], *, size: tuple[float, float], columns: int | None = None) -> None:
+    """A picture of some panels side by side, each drawn on an axes of its own; ``size`` in inches."""
     path.write_text(render(panels, size=size, columns=columns), encoding="utf-8")
-    return path
 
 
 def render(panels: Sequence[Draw], *, size: tuple[float, float], columns: int | None = None) -> str:

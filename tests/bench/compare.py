@@ -13,17 +13,18 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 import click
 
 from simulators.launch import Kind
 from stack import Endpoints
-from tests.bench import canvas, compare_plots, recorded
+from tests.bench import compare_plots
 from tests.bench.hand import hand_written
 from tests.bench.herald import herald
 from tests.bench.measure import Side, measure
-from tests.bench.output import HOME, keep, print_last
+from tests.bench.output import HOME, finish, record_option
 from tests.bench.report import console, figures_table, line, print_beside_recorded, workers_table
 from tests.bench.run import Run
 from tests.bench.servers import Servers, bench_servers
@@ -87,7 +88,7 @@ def run_rounds(
     help="Only these; repeatable.",
 )
 @click.option("--quick", is_flag=True, help="Two short rounds, not compared with what was recorded.")
-@click.option("--record", is_flag=True, help="Keep the figures in docs/performance.json, for the next to be beside.")
+@record_option
 def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: bool) -> None:
     """Measure both sides in turn on real servers, check that nothing was lost or told twice, print medians."""
     load = os.getloadavg()[0]
@@ -107,15 +108,11 @@ def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: 
     figures = summary(runs, rounds=rounds, load=load)
     out.print(figures_table(runs))
     out.print(workers_table(runs))
-    keep(NAME, {"summary": figures, "events": events, **recorded.machine(), "runs": runs})
-    fails = bool(figures["lost"] or figures["duplicates"])
-    if "ratio" in figures and not quick:
+    fails, whole = bool(figures["lost"] or figures["duplicates"]), "ratio" in figures
+    if whole and not quick and not record:
         fails |= not print_beside_recorded(out, NAME, figures)
-        if record and not fails:
-            recorded.write(NAME, figures | {"events": events})
-            if canvas.can_draw():
-                compare_plots.plot(runs)
-    print_last(figures)
+    plot = partial(compare_plots.plot, runs=runs) if whole else None
+    finish(out, NAME, figures, details={"runs": runs}, plot=plot, record=record and not fails)
     sys.exit(1 if fails else 0)
 
 

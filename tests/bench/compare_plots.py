@@ -16,10 +16,10 @@ LABELS = {"kafka": "Kafka", "postgres": "PostgreSQL", "redis": "Valkey"}
 SERVERS = ("kafka", "postgres", "redis")
 
 
-def plot(runs: Runs) -> Path:
+def plot(path: Path, runs: Runs) -> None:
     both = {name: runs[name] for name in (BASELINE, HERALD)}
     panels = [partial(panel, runs=both) for panel in (_throughput, _stages, _servers, _memory)]
-    return canvas.draw("compare", panels, size=(11, 6.6), columns=2)
+    canvas.draw(path, panels, size=(11, 6.6), columns=2)
 
 
 def _throughput(axes: Any, runs: Runs) -> None:

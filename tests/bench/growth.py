@@ -9,6 +9,7 @@ import asyncio
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,12 @@ from cli.local import local_pipeline
 from settings import Role
 from simulators.faults import Faults
 from simulators.launch import Kind
-from tests.bench import canvas, preload, recorded
+from tests.bench import preload
 from tests.bench.growth_plot import plot
 from tests.bench.growth_points import POINTS, RECOVERED_PER_S, Point
 from tests.bench.herald import side_of
 from tests.bench.measure import measure
-from tests.bench.output import HOME, keep, print_last
+from tests.bench.output import HOME, finish, record_option
 from tests.bench.recovery import Recovery, kill_and_wait
 from tests.bench.report import console
 from tests.bench.run import Run
@@ -124,7 +125,8 @@ def table(points: Mapping[str, Mapping[str, Any]]) -> Table:
 @click.option("--only", multiple=True, help="Groups or points by name, as workers or rows-1M; repeatable.")
 @click.option("--scale", default=1.0, show_default=True, help="Multiplies shipments and rows.")
 @click.option("--events", default=EVENTS, show_default=True, help="At each point; three notifications each.")
-def growth(only: tuple[str, ...], scale: float, events: int) -> None:
+@record_option
+def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> None:
     """Measure throughput, memory and recovery with more workers, partitions, shipments and rows."""
     chosen = [one for one in POINTS if not only or one.name in only or one.group in only]
     if not chosen:
@@ -138,10 +140,8 @@ def growth(only: tuple[str, ...], scale: float, events: int) -> None:
             out.print(f"{point.name:<15} " + "  ".join(f"{key} {value:,g}" for key, value in figures_of(one).items()))
     figures = summary(found)
     out.print(table(figures["points"]))
-    keep(NAME, {"summary": figures, **recorded.machine(), "measured": found})
-    if canvas.can_draw():
-        out.print(f"plot: {plot(figures['points'])}")
-    print_last(figures)
+    draw = partial(plot, points=figures["points"])
+    finish(out, NAME, figures, details={"measured": found}, plot=draw, record=record)
     sys.exit(1 if figures["lost"] or figures["duplicates"] else 0)
 
 

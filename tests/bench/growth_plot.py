@@ -18,10 +18,10 @@ TITLES = {
 GROUPS = {"workers": "workers a role × partitions", "shipments": "shipments with subscriptions", "rows": "rows kept"}
 
 
-def plot(points: Points) -> Path:
+def plot(path: Path, points: Points) -> None:
     groups = [group for group in GROUPS if any(name.startswith(f"{group}-") for name in points)]
     panels = [partial(_panel, points=points, group=group, key=key) for group in groups for key in TITLES]
-    return canvas.draw("growth", panels, size=(12, 3.2 * len(groups)), columns=len(TITLES))
+    canvas.draw(path, panels, size=(12, 3.2 * len(groups)), columns=len(TITLES))
 
 
 def _panel(axes: Any, *, points: Points, group: str, key: str) -> None:

@@ -46,7 +46,7 @@ def goal(what: str, found_ms: float, goal_ms: float) -> Text:
     return Text(f"{mark} {what} {found_ms:,.0f} ms (goal: under {goal_ms:,.0f})", style)
 
 
-def plot_hops(name: str, found: Mapping[str, Percentiles], *, goal_ms: float) -> Path:
+def plot_hops(path: Path, found: Mapping[str, Percentiles], *, goal_ms: float) -> None:
     def panel(axes: Any) -> None:
         names, figures = list(found)[::-1], in_ms(found)
         for place, one in enumerate(names):
@@ -63,4 +63,4 @@ def plot_hops(name: str, found: Mapping[str, Percentiles], *, goal_ms: float) ->
         axes.set_xlim(left=0)
         axes.set_title("ms; bar p50, tick p95, dot p99\n", loc="left")
 
-    return canvas.draw(name, [panel], size=(9, 4.4))
+    canvas.draw(path, [panel], size=(9, 4.4))

@@ -6,16 +6,16 @@ the providers take 50 ms to answer. The last line of the output is JSON.
 
 import asyncio
 import sys
+from functools import partial
 from typing import Any
 
 import click
 
 from pipeline.notifications import Channel
 from simulators.launch import Kind
-from tests.bench import canvas, recorded
 from tests.bench.herald import herald
 from tests.bench.hop_report import goal, hops_table, in_ms, plot_hops
-from tests.bench.output import HOME, keep, print_last
+from tests.bench.output import HOME, finish, record_option
 from tests.bench.pace import now_and_then
 from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
@@ -62,7 +62,8 @@ def summary(traced: Traced) -> dict[str, Any]:
 @click.command()
 @click.option("--events", default=200, show_default=True, help="Status events; three notifications each.")
 @click.option("--every-s", default=0.4, show_default=True, help="From one event to the next, on average.")
-def idle(events: int, every_s: float) -> None:
+@record_option
+def idle(events: int, every_s: float, record: bool) -> None:
     """Measure the way of single notifications, hop by hop."""
     out = console()
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
@@ -73,10 +74,8 @@ def idle(events: int, every_s: float) -> None:
     for channel, found in figures["channels_ms"].items():
         out.print(f"  {channel:<6} until its row: p50 {found['p50']:.0f} ms, p99 {found['p99']:.0f} ms")
     out.print(goal("end-to-end p50", figures["p50_ms"], GOAL_P50_MS))
-    keep(NAME, {"summary": figures, **recorded.machine(), "traces": traced.traces})
-    if canvas.can_draw():
-        out.print(f"plot: {plot_hops(NAME, hops(traced.traces), goal_ms=GOAL_P50_MS)}")
-    print_last(figures)
+    plot = partial(plot_hops, found=hops(traced.traces), goal_ms=GOAL_P50_MS)
+    finish(out, NAME, figures, details={"traces": traced.traces}, plot=plot, record=record)
     sys.exit(1 if traced.losses.lost or traced.losses.duplicates else 0)
 
 

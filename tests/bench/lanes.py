@@ -9,6 +9,7 @@ import asyncio
 import heapq
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import click
@@ -16,11 +17,10 @@ import click
 from pipeline.notifications import Lane
 from settings import Settings
 from simulators.launch import Kind
-from tests.bench import canvas, recorded
 from tests.bench.herald import herald
 from tests.bench.hop_report import goal, hops_table, in_ms
 from tests.bench.lanes_plot import plot
-from tests.bench.output import HOME, keep, print_last
+from tests.bench.output import HOME, finish, record_option
 from tests.bench.pace import Due, evenly
 from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
@@ -87,7 +87,8 @@ def summary(traced: Traced, flood: Flood) -> dict[str, Any]:
 @click.option("--seconds", default=Flood.seconds, show_default=True, help="How long the flood lasts.")
 @click.option("--latency-ms", default=Flood.latency_ms, show_default=True, help="The provider's; sets its limit.")
 @click.option("--over", default=Flood.over, show_default=True, help="Bulk, as a multiple of the provider's limit.")
-def lanes(seconds: float, latency_ms: float, over: float) -> None:
+@record_option
+def lanes(seconds: float, latency_ms: float, over: float, record: bool) -> None:
     """Measure urgent beside a flood of bulk."""
     out, flood = console(), Flood(seconds=seconds, latency_ms=latency_ms, over=over)
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
@@ -100,10 +101,8 @@ def lanes(seconds: float, latency_ms: float, over: float) -> None:
     for lane in (Lane.URGENT, Lane.BULK):
         out.print(hops_table(f"{lane}, ms", hops([one for one in traced.traces if one.lane is lane])))
     out.print(goal("urgent's end-to-end p99", figures["urgent_p99_ms"], GOAL_P99_MS))
-    keep(NAME, {"summary": figures, **recorded.machine()})
-    if canvas.can_draw():
-        out.print(f"plot: {plot(traced.traces, goal_ms=GOAL_P99_MS)}")
-    print_last(figures)
+    draw = partial(plot, traces=traced.traces, goal_ms=GOAL_P99_MS)
+    finish(out, NAME, figures, details={}, plot=draw, record=record)
     sys.exit(1 if traced.losses.lost or traced.losses.duplicates else 0)
 
 

@@ -15,13 +15,13 @@ COLOURS = {Lane.URGENT: canvas.HERALD, Lane.BULK: canvas.BASELINE}
 ENOUGH = 20
 
 
-def plot(traces: Sequence[Trace], *, goal_ms: float) -> Path:
+def plot(path: Path, traces: Sequence[Trace], *, goal_ms: float) -> None:
     start = min(trace.published for trace in traces)
     panels = [
         lambda axes: _latencies(axes, traces, start, goal_ms),
         lambda axes: _rates(axes, traces, start),
     ]
-    return canvas.draw("lanes", panels, size=(11, 4.2))
+    canvas.draw(path, panels, size=(11, 4.2))
 
 
 def _latencies(axes: Any, traces: Sequence[Trace], start: float, goal_ms: float) -> None:

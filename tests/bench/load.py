@@ -7,6 +7,7 @@ like: three people by SMS, the provider takes 50 ms. The last line of the output
 import asyncio
 import sys
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,10 @@ import click
 import msgspec
 
 from simulators.launch import Kind
-from tests.bench import canvas, recorded
 from tests.bench.herald import herald
 from tests.bench.hop_report import in_ms
 from tests.bench.load_plot import plot
-from tests.bench.output import HOME, keep, print_last
+from tests.bench.output import HOME, finish, record_option
 from tests.bench.pace import evenly
 from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
@@ -75,7 +75,8 @@ def measured_rate(home: Path = HOME) -> float:
 @click.option("--full", type=float, help="Notifications a second at full load; default: what `make bench` found.")
 @click.option("--seconds", default=15.0, show_default=True, help="How long each share lasts.")
 @click.option("--share", "shares", type=int, multiple=True, default=SHARES, show_default=True, help="In percent.")
-def load(full: float | None, seconds: float, shares: tuple[int, ...]) -> None:
+@record_option
+def load(full: float | None, seconds: float, shares: tuple[int, ...], record: bool) -> None:
     """Measure latency at shares of the full rate."""
     out, full_per_s = console(), full or measured_rate()
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
@@ -87,10 +88,8 @@ def load(full: float | None, seconds: float, shares: tuple[int, ...]) -> None:
             f"{share:>3} % ({full_per_s * share / 100:,.0f}/s)  event to row: "
             f"p50 {way['p50']:,.0f} ms  p95 {way['p95']:,.0f} ms  p99 {way['p99']:,.0f} ms"
         )
-    keep(NAME, {"summary": figures, **recorded.machine()})
-    if canvas.can_draw():
-        out.print(f"plot: {plot(figures['shares'], provider_ms=LATENCY_MS)}")
-    print_last(figures)
+    draw = partial(plot, shares=figures["shares"], provider_ms=LATENCY_MS)
+    finish(out, NAME, figures, details={}, plot=draw, record=record)
     sys.exit(1 if figures["lost"] or figures["duplicates"] else 0)
 
 

@@ -14,9 +14,9 @@ LINES = {"p50": "-", "p95": "--", "p99": ":"}
 PANELS = {"until told": "event to provider, ms", "until its row": "event to row, ms"}
 
 
-def plot(shares: Shares, *, provider_ms: float) -> Path:
+def plot(path: Path, shares: Shares, *, provider_ms: float) -> None:
     panels = [partial(_panel, shares=shares, hop=hop, provider_ms=provider_ms) for hop in PANELS]
-    return canvas.draw("load", panels, size=(10, 4))
+    canvas.draw(path, panels, size=(10, 4))
 
 
 def _panel(axes: Any, *, shares: Shares, hop: str, provider_ms: float) -> None:

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import asyncpg
@@ -17,13 +18,12 @@ from rich.console import Console
 
 from pipeline.subscriptions import MAX_RECIPIENTS
 from simulators.launch import Kind
-from tests.bench import canvas, recorded
 from tests.bench.gauges import RowWatch
 from tests.bench.herald import herald
 from tests.bench.kafka import ASK_TIMEOUT_S, publish
 from tests.bench.mailing_plot import plot
 from tests.bench.measure import Losses, Side, count_losses
-from tests.bench.output import HOME, keep, print_last
+from tests.bench.output import HOME, finish, record_option
 from tests.bench.report import console
 from tests.bench.samples import Sample, growth, sample_until_cancelled
 from tests.bench.servers import bench_servers
@@ -97,7 +97,8 @@ def summary(mailing: Mailing) -> dict[str, Any]:
 @click.command()
 @click.option("--notifications", default=1_000_000, show_default=True, help="A multiple of a thousand.")
 @click.option("--people", type=click.IntRange(1, MAX_RECIPIENTS), default=MAX_RECIPIENTS, show_default=True)
-def mailing(notifications: int, people: int) -> None:
+@record_option
+def mailing(notifications: int, people: int, record: bool) -> None:
     """Tell a great many people of few events, and watch the memory of the workers."""
     out, home = console(), HOME.absolute()
     events = list(status_events(NAME, -(-notifications // people), shipments=SHIPMENTS))
@@ -121,10 +122,8 @@ def mailing(notifications: int, people: int) -> None:
         out.print(f"  {name:<11} peak {figures['peak_mb'][name]:>4} MB, last quarter {part:+.1%} on the second")
     if not flat:
         out.print(f"✗ memory grew by more than {FLAT:.0%}", style="red")
-    keep(NAME, {"summary": figures, **recorded.machine(), "samples": found.samples})
-    if canvas.can_draw():
-        out.print(f"plot: {plot(found.samples)}")
-    print_last(figures)
+    draw = partial(plot, samples=found.samples)
+    finish(out, NAME, figures, details={"samples": found.samples}, plot=draw, record=record)
     sys.exit(1 if found.losses.lost or found.losses.duplicates or not flat else 0)
 
 

@@ -9,8 +9,8 @@ from tests.bench import canvas
 from tests.bench.samples import Sample, per_second
 
 
-def plot(samples: Sequence[Sample]) -> Path:
-    return canvas.draw("mailing", [partial(_rate, samples=samples), partial(_memory, samples=samples)], size=(11, 4))
+def plot(path: Path, samples: Sequence[Sample]) -> None:
+    canvas.draw(path, [partial(_rate, samples=samples), partial(_memory, samples=samples)], size=(11, 4))
 
 
 def _rate(axes: Any, *, samples: Sequence[Sample]) -> None:
