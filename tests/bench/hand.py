@@ -74,7 +74,7 @@ def _loops(arguments: list[str], folder: Path) -> Iterator[Mapping[str, "subproc
             def is_ready(process: "subprocess.Popen[bytes]" = processes[name], path: Path = path) -> bool:
                 if process.poll() is not None:
                     raise RuntimeError(f"it ended with {process.returncode}:\n{tail(path)}")
-                return path.read_text().startswith(baseline.READY)
+                return baseline.READY in path.read_text().splitlines()
 
             wait_until(is_ready, f"{name} is not ready: see {path}")
         yield processes
