@@ -25,6 +25,7 @@ from tests.bench import preload
 from tests.bench.growth_plot import plot
 from tests.bench.growth_points import POINTS, RECOVERED_PER_S, Point
 from tests.bench.herald import side_of
+from tests.bench.kafka import delete_groups
 from tests.bench.measure import measure
 from tests.bench.output import HOME, finish, record_option
 from tests.bench.recovery import Recovery, kill_and_wait
@@ -68,6 +69,8 @@ def measure_point(servers: Servers, folder: Path, point: Point, *, events: int) 
         given = list(status_events(point.name, events, shipments=point.shipments))
         run = asyncio.run(measure(side, servers, given))
         kept = [kill_and_wait(pipeline, name, keep_folder=True) for name in (Role.ENRICH, Role.SEND_SMS)]
+    # The next point may have fewer workers: those that are too many would be missed in the middle of its start.
+    delete_groups(servers.endpoints.kafka)
     return Measured(point=point, run=run, kept=slowest(kept), lost=slowest([lost[0], lost[-1]]))
 
 

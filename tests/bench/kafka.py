@@ -2,9 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from tests.bench.work import Keyed
@@ -53,6 +54,21 @@ def delete_topics(kafka: str) -> None:
         for deleted in admin.delete_topics(names).values():
             deleted.result(ASK_TIMEOUT_S)
     wait_until(lambda: not left(), "the topics are still there")
+
+
+def delete_groups(kafka: str) -> None:
+    """Every consumer group; returns when the members that have ended are given up: they do not leave."""
+    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
+
+    def are_gone() -> bool:
+        listed = admin.list_consumer_groups(request_timeout=ASK_TIMEOUT_S).result(ASK_TIMEOUT_S)
+        names = [one.group_id for one in listed.valid]
+        for deleted in admin.delete_consumer_groups(names, request_timeout=ASK_TIMEOUT_S).values() if names else ():
+            with suppress(KafkaException):
+                deleted.result(ASK_TIMEOUT_S)
+        return not names
+
+    wait_until(are_gone, "consumer groups still have members")
 
 
 def lag(kafka: str, group: str, topic: str) -> int:

@@ -1,5 +1,6 @@
 """On what do both sides run? One Kafka, PostgreSQL and Valkey for all runs; each run finds them as if new."""
 
+import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -8,9 +9,9 @@ from urllib.parse import urlsplit
 
 import redis
 
-from cli.stack import given_servers, prepare
+from cli.stack import failures, given_servers, prepare
 from settings import Settings
-from stack import Endpoints, ServerName, Stack
+from stack import Endpoints, ServerName, Stack, StackError
 from stack.postgres import execute
 from tests.bench.kafka import ASK_TIMEOUT_S, delete_topics
 
@@ -45,11 +46,16 @@ class Servers:
 
 @contextmanager
 def bench_servers(home: Path, *, commit_times: bool = False) -> Iterator[Servers]:
-    """Started, with the schema; stopped at the end, and their data thrown away. Raises StackError.
+    """Started, with the schema; stopped at the end, their data thrown away. ClickException if another runs.
 
     With ``commit_times`` PostgreSQL keeps when each row was committed: a given one must do so by itself.
     """
     stack = Stack(home, given=given_servers(Settings()))
+    with failures(), _alone(home.with_name("lock")):
+        yield from _running(stack, home, commit_times=commit_times)
+
+
+def _running(stack: Stack, home: Path, *, commit_times: bool) -> Iterator[Servers]:
     try:
         if commit_times and not given_servers(Settings()).get(ServerName.POSTGRES):
             with stack.running() as endpoints:
@@ -62,6 +68,18 @@ def bench_servers(home: Path, *, commit_times: bool = False) -> Iterator[Servers
             yield Servers(endpoints=endpoints, pids=pids, kafka_data=data if ServerName.KAFKA in pids else None)
     finally:
         stack.down(wipe=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Two benchmarks at once would measure each other, on the same servers. Raises StackError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StackError(f"another benchmark is running in {path.parent}") from error
+        yield
 
 
 def _with_database(endpoints: Endpoints, name: str) -> Endpoints:
