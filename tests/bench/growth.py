@@ -89,12 +89,12 @@ def figures_of(one: Measured) -> dict[str, float]:
 
 
 def expected_of(one: Measured, first: Measured) -> dict[str, float]:
-    """By the group's first point."""
-    expected, base = one.point.expected, figures_of(first)
-    rows = expected.recovered_rows - first.point.expected.recovered_rows
+    """By the group's first point that was measured."""
+    expected, before, base = one.point.expected, first.point.expected, figures_of(first)
+    rows = expected.recovered_rows - before.recovered_rows
     return {
-        "per_s": round(base["per_s"] * expected.per_s),
-        "peak_mb": round(base["peak_mb"] * expected.peak_mb),
+        "per_s": round(base["per_s"] * expected.per_s / before.per_s),
+        "peak_mb": round(base["peak_mb"] * expected.peak_mb / before.peak_mb),
         "kept_s": base["kept_s"],
         "lost_s": round(base["lost_s"] + rows / RECOVERED_PER_S, 1),
     }

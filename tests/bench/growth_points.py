@@ -16,7 +16,7 @@ RECOVERED_PER_S = 30_000.0
 
 @dataclass(frozen=True, kw_only=True)
 class Expectation:
-    """Multiples of what the group's first point has; ``recovered_rows`` are read after a folder is lost."""
+    """Multiples, within a group; ``recovered_rows`` are read after a folder is lost."""
 
     per_s: float = 1.0
     peak_mb: float = 1.0

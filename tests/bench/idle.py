@@ -37,9 +37,9 @@ def run_idle(servers: Servers, *, events: int, every_s: float) -> Traced:
         herald(endpoints, HOME.absolute() / NAME, latency_ms=latency_ms, subscription=three_channels) as side,
     ):
         for_nothing = list(now_and_then(list(status_events("warm-up", WARM_UP)), every_s / 4, "warm-up"))
-        asyncio.run(trace(side, for_nothing))
+        asyncio.run(trace(side, for_nothing, linger_ms=0))
         due = list(now_and_then(list(status_events(NAME, events)), every_s, NAME))
-        return asyncio.run(trace(side, due, events_before=WARM_UP))
+        return asyncio.run(trace(side, due, linger_ms=0, events_before=WARM_UP))
 
 
 def summary(traced: Traced) -> dict[str, Any]:

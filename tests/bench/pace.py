@@ -31,12 +31,16 @@ def now_and_then(events: Sequence[Keyed], every_s: float, seed: str) -> Iterator
 
 
 class Feed:
-    """A thread that publishes; ``late_s`` is how far behind its time an event was at worst."""
+    """A thread that publishes; ``late_s`` is how far behind its time an event was at worst.
 
-    def __init__(self, kafka: str, topic: str, due: Sequence[Due]) -> None:
+    With ``linger_ms`` events that come close together share a batch, as those of a publisher with much to say do.
+    """
+
+    def __init__(self, kafka: str, topic: str, due: Sequence[Due], *, linger_ms: int) -> None:
         self._kafka = kafka
         self._topic = topic
         self._due = due
+        self._linger_ms = linger_ms
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
         self.published = 0
@@ -60,7 +64,8 @@ class Feed:
             self._failure = error
 
     def _publish(self) -> None:
-        producer = Producer({"bootstrap.servers": self._kafka, "partitioner": "murmur2_random", "linger.ms": 0})
+        settings = {"partitioner": "murmur2_random", "linger.ms": self._linger_ms}
+        producer = Producer({"bootstrap.servers": self._kafka, **settings})
         producer.list_topics(self._topic, timeout=ASK_TIMEOUT_S)
         start = time.monotonic()
         for due_s, (key, value) in self._due:

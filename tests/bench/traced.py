@@ -25,11 +25,11 @@ class Traced:
     late_s: float
 
 
-async def trace(side: Side, due: Sequence[Due], *, events_before: int = 0) -> Traced:
+async def trace(side: Side, due: Sequence[Due], *, linger_ms: int = 5, events_before: int = 0) -> Traced:
     """``events_before`` have been given to the same pipeline, and have ended. Raises TimeoutError."""
     events = events_before + len(due)
     since, since_s = mark(side.endpoints.kafka), time.time()
-    feed = Feed(side.endpoints.kafka, side.status_topic, due)
+    feed = Feed(side.endpoints.kafka, side.status_topic, due, linger_ms=linger_ms)
     feed.start()
     await asyncio.to_thread(feed.wait)
     connection = await asyncpg.connect(side.endpoints.postgres, timeout=ASK_TIMEOUT_S)

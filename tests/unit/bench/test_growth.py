@@ -60,3 +60,10 @@ def test_what_is_expected_goes_out_from_the_groups_first_point() -> None:
     assert found["points"]["rows-1M"]["expected"]["lost_s"] == round(5.0 + 1_000_000 / RECOVERED_PER_S, 1)
     assert found["points"]["rows-5M"]["lost_s"] == 7.0
     assert table(found["points"]).row_count == 3
+
+
+def test_a_group_that_is_measured_in_part_is_expected_by_what_was() -> None:
+    back = Recovery(ready_s=4.0, takeover_s=1.0)
+    some = [one for one in POINTS if one.name in {"workers-2x4", "workers-4x4"}]
+    found = summary({one.name: Measured(point=one, run=RUN, kept=back, lost=back) for one in some})
+    assert [one["expected"]["peak_mb"] for one in found["points"].values()] == [300, 600]
