@@ -11,12 +11,14 @@ VENV := .venv
 BIN := $(VENV)/bin
 PYTHON ?=
 CANDIDATES := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3)
+RECORDED = $(if $(RECORD),--record)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 
-.PHONY: help setup demo test chaos bench bench-sink lint format lock stack-up stack-down clean
+.PHONY: help setup demo test chaos bench bench-idle bench-lanes bench-load bench-mailing bench-growth bench-sink lint format lock \
+	stack-up stack-down clean
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.complete ## Make the virtual environment (the other targets do so by themselves)
 
@@ -29,8 +31,23 @@ test: setup ## Run every test: unit, integration, end to end
 chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name,… repeat a part of it)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-bench: setup ## Measure the pipeline beside the same job written by hand (docs/performance.md)
-	@$(BIN)/python -m tests.bench.compare
+bench: $(VENV)/.plots ## Measure the pipeline beside the same job written by hand (RECORD=1 QUICK=1; docs/performance.md)
+	@$(BIN)/python -m tests.bench.compare $(RECORDED) $(if $(QUICK),--quick)
+
+bench-idle: $(VENV)/.plots ## Measure how long single notifications take, hop by hop
+	@$(BIN)/python -m tests.bench.idle $(RECORDED)
+
+bench-lanes: $(VENV)/.plots ## Measure urgent beside a flood of bulk
+	@$(BIN)/python -m tests.bench.lanes $(RECORDED)
+
+bench-load: $(VENV)/.plots ## Measure latency at shares of the full rate, which bench has found
+	@$(BIN)/python -m tests.bench.load $(RECORDED)
+
+bench-mailing: $(VENV)/.plots ## Tell a million notifications of one mass mailing, and watch the memory
+	@$(BIN)/python -m tests.bench.mailing $(RECORDED)
+
+bench-growth: $(VENV)/.plots ## Measure more workers, partitions, shipments and rows (ONLY=name)
+	@$(BIN)/python -m tests.bench.growth $(RECORDED) $(if $(ONLY),--only $(ONLY))
 
 bench-sink: setup ## Measure Postgres alone while its table grows to ten million rows
 	@$(BIN)/python -m tests.bench.sink
@@ -53,15 +70,23 @@ stack-down: setup ## Stop them
 
 lock: setup ## Write requirements*.txt and the jars' lock files anew (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv (pip install uv)" >&2; exit 1; }
-	@echo "setuptools>=77" | uv pip compile --quiet --upgrade --universal --python-version 3.11 --all-extras \
+	@echo "setuptools>=77" | uv pip compile --quiet --upgrade --universal --python-version 3.11 --extra local --extra dev \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements.txt pyproject.toml -
 	@echo "setuptools>=77" | uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.txt \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements-runtime.txt pyproject.toml -
+	@uv pip compile --quiet --universal --python-version 3.11 --constraint requirements.txt --extra bench \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header --output-file requirements-bench.txt pyproject.toml
 	@$(BIN)/python -m stack.lock
 
 clean: ## Remove the virtual environment, caches and the data of the local stack
 	@if [ -x $(BIN)/herald ]; then $(BIN)/herald stack down; fi
 	@rm -rf $(VENV) .herald build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+# What draws the plots: heavy, and needed by the benchmarks alone.
+$(VENV)/.plots: $(VENV)/.complete requirements-bench.txt
+	@echo "==> matplotlib, for the plots"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
+	@touch $@
 
 # The stamp is written last: a set-up that was broken off starts over, with what pip has cached by then.
 $(VENV)/.complete: requirements.txt pyproject.toml

@@ -1,125 +1,119 @@
 """Cargo Herald beside the same job written by hand: ``python -m tests.bench.compare``, or ``make bench``.
 
-Two comparisons, because the hand-written job knows one provider, a batch API over HTTP:
+Like for like: three people with a phone are told of each event, so that both sides tell as many notifications through
+the same batch API. ``--side channels`` measures one person on three channels, too, so that two thirds of the
+notifications go out by SMTP and FCM, a call each, which the hand-written job has no like of.
 
-- like for like: three people with a phone are told of each event, so that both sides tell as many notifications
-  through the same batch API;
-- as shipped: one person on three channels, so that two thirds of the notifications go out by SMTP and FCM, a call each.
-
-Rounds are interleaved and their medians taken. The last line of the output is JSON.
+Rounds are interleaved and their medians taken. The last line of the output is JSON; the figures of every run go to
+``.herald/bench/compare.json``. Exit code 1: something was lost or told twice, or Cargo Herald has become slower.
 """
 
+import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
-from statistics import median
 
 import click
-import msgspec
 
-from cli.stack import given_servers
-from settings import Role, Settings
 from simulators.launch import Kind
-from stack import Endpoints, Stack
-from tests.bench.runs import Run, make_template, run_baseline, run_herald
-from tests.bench.work import three_channels, three_phones
+from stack import Endpoints
+from tests.bench import compare_plots
+from tests.bench.hand import hand_written
+from tests.bench.herald import herald
+from tests.bench.measure import Side, measure
+from tests.bench.output import HOME, finish, record_option
+from tests.bench.report import console, figures_table, line, print_beside_recorded, workers_table
+from tests.bench.run import Run
+from tests.bench.servers import Servers, bench_servers
+from tests.bench.summary import BASELINE, HERALD, summary
+from tests.bench.work import status_events, three_channels, three_phones
 
-HOME = Path(".herald/bench")
+NAME = "compare"
+CHANNELS = "channels"
 LATENCY_MS = 50.0
 # A relay nearby. At 50 ms its eight connections would allow 160 messages a second, and nothing else were measured.
 SMTP_LATENCY_MS = 5.0
+QUICK_ROUNDS, QUICK_EVENTS = 2, 5_000
+WARM_UP = 0.25
 
-Measure = Callable[[Endpoints, str], Run]
-
-
-def sides(folder: Path, events: int) -> dict[str, Measure]:
-    def baseline(endpoints: Endpoints, seed: str) -> Run:
-        return run_baseline(endpoints, folder / "baseline", events=events, seed=seed, latency_ms=LATENCY_MS)
-
-    def herald(endpoints: Endpoints, seed: str) -> Run:
-        return run_herald(
-            endpoints,
-            folder / "herald",
-            events=events,
-            seed=seed,
-            latency_ms={Kind.SMS: LATENCY_MS},
-            subscription=three_phones,
-        )
-
-    def shipped(endpoints: Endpoints, seed: str) -> Run:
-        return run_herald(
-            endpoints,
-            folder / "shipped",
-            events=events,
-            seed=seed,
-            latency_ms={Kind.SMS: LATENCY_MS, Kind.FCM: LATENCY_MS, Kind.SMTP: SMTP_LATENCY_MS},
-            subscription=three_channels,
-        )
-
-    return {"baseline": baseline, "herald": herald, "shipped": shipped}
+Start = Callable[[Endpoints], AbstractContextManager[Side]]
 
 
-@click.command()
-@click.option("--events", default=20_000, show_default=True, help="Status events in a run; three notifications each.")
-@click.option("--rounds", type=click.IntRange(min=1), default=3, show_default=True)
-@click.option("--side", "only", multiple=True, type=click.Choice(["baseline", "herald", "shipped"]), help="Only these.")
-def compare(events: int, rounds: int, only: tuple[str, ...]) -> None:
-    """Measure both sides in turn on real servers, check that nothing was lost or told twice, print medians."""
-    load = os.getloadavg()[0]
-    home = HOME.absolute()
-    stack = Stack(home / "stack", given=given_servers(Settings()))
-    measures = {name: measure for name, measure in sides(home, events).items() if not only or name in only}
-    runs: dict[str, list[Run]] = {name: [] for name in measures}
-    try:
-        with stack.running() as endpoints:
-            make_template(endpoints)
-            # The broker's Java gets fast as it runs; whoever came first would pay for it.
-            sides(home, events)["baseline"](endpoints, "warm-up")
-            for number in range(rounds):
-                # The order changes, so that no side always comes after the same other.
-                for name in list(measures)[:: -1 if number % 2 else 1]:
-                    run = measures[name](endpoints, f"{name}-{number}")
-                    runs[name].append(run)
-                    click.echo(line(name, run), err=True)
-    finally:
-        stack.down(wipe=True)
-    click.echo(msgspec.json.encode(report(runs, rounds, load)).decode())
-    if any(run.lost or run.duplicates for some in runs.values() for run in some):
-        sys.exit(1)
-
-
-def line(name: str, run: Run) -> str:
-    roles = "  ".join(f"{role} {run.role_us(role):.0f}" for role in run.cpu_s if len(run.cpu_s) > 1)
-    return (
-        f"{name:<9} {run.per_s:>7,.0f}/s  {run.seconds:>6.2f} s  CPU {run.cpu_us:>4.0f} µs  "
-        f"lost {run.lost}, told twice {run.duplicates}  {roles}"
-    )
-
-
-def report(runs: dict[str, list[Run]], rounds: int, load: float) -> dict[str, object]:
-    """``load`` is the machine's before it began: above about 1, somebody else was measured too."""
-    found: dict[str, object] = {}
-    for name, some in runs.items():
-        found[f"{name}_per_s"] = middle([run.per_s for run in some])
-        found[f"{name}_cpu_us"] = middle([run.cpu_us for run in some])
-    if runs.get("baseline") and runs.get("herald"):
-        baseline, herald = runs["baseline"], runs["herald"]
-        found["ratio"] = round(median(run.per_s for run in herald) / median(run.per_s for run in baseline), 2)
-        found["cpu_ratio"] = round(median(run.cpu_us for run in herald) / median(run.cpu_us for run in baseline), 2)
-    for name in (name for name in runs if name != "baseline"):
-        found[f"{name}_cpu_us_by_role"] = {role: middle([run.role_us(role) for run in runs[name]]) for role in Role}
-    every = [run for some in runs.values() for run in some]
-    return found | {
-        "rounds": rounds,
-        "lost": sum(run.lost for run in every),
-        "duplicates": sum(run.duplicates for run in every),
-        "load_before": round(load, 2),
+def sides(folder: Path) -> dict[str, Start]:
+    sms = {Kind.SMS: LATENCY_MS}
+    every = {Kind.SMS: LATENCY_MS, Kind.FCM: LATENCY_MS, Kind.SMTP: SMTP_LATENCY_MS}
+    return {
+        BASELINE: lambda endpoints: hand_written(endpoints, folder / BASELINE, latency_ms=LATENCY_MS),
+        HERALD: lambda endpoints: herald(endpoints, folder / HERALD, latency_ms=sms, subscription=three_phones),
+        CHANNELS: lambda endpoints: herald(endpoints, folder / CHANNELS, latency_ms=every, subscription=three_channels),
     }
 
 
-def middle(values: Sequence[float]) -> int:
-    return round(median(values))
+def run_once(start: Start, servers: Servers, *, seed: str, events: int) -> Run:
+    """One run on clean servers, all of it: started, measured, stopped."""
+    with servers.clean_slate() as endpoints, start(endpoints) as side:
+        return asyncio.run(measure(side, servers, list(status_events(seed, events))))
+
+
+def run_rounds(
+    starts: dict[str, Start], servers: Servers, *, rounds: int, events: int, on_run: Callable[[str, int, Run], None]
+) -> dict[str, list[Run]]:
+    """Each side once in each round; before the first, each side once for nothing."""
+    runs: dict[str, list[Run]] = {name: [] for name in starts}
+    for name, start in starts.items():
+        # The broker's Java gets fast as it runs; whoever came first would pay for it.
+        run_once(start, servers, seed=f"{name}-warm-up", events=round(WARM_UP * events))
+    for number in range(rounds):
+        # The order changes, so that no side always comes after the same other.
+        for name in list(starts)[:: -1 if number % 2 else 1]:
+            run = run_once(starts[name], servers, seed=f"round-{number}", events=events)
+            runs[name].append(run)
+            on_run(name, number + 1, run)
+    return runs
+
+
+@click.command()
+@click.option("--events", default=40_000, show_default=True, help="Status events in a run; three notifications each.")
+@click.option("--rounds", type=click.IntRange(min=1), default=5, show_default=True)
+@click.option(
+    "--side",
+    "only",
+    multiple=True,
+    type=click.Choice([BASELINE, HERALD, CHANNELS]),
+    default=(BASELINE, HERALD),
+    show_default=True,
+    help="Only these; repeatable.",
+)
+@click.option("--quick", is_flag=True, help="Two short rounds, not compared with what was recorded.")
+@record_option
+def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: bool) -> None:
+    """Measure both sides in turn on real servers, check that nothing was lost or told twice, print medians."""
+    load = os.getloadavg()[0]
+    if quick:
+        rounds, events = QUICK_ROUNDS, QUICK_EVENTS
+    out, home = console(), HOME.absolute()
+    starts = {name: start for name, start in sides(home).items() if name in only}
+    out.print(f"{rounds} rounds of {events:,} events, after one of each side that does not count")
+    with bench_servers(home / "stack") as servers:
+        runs = run_rounds(
+            starts,
+            servers,
+            rounds=rounds,
+            events=events,
+            on_run=lambda name, number, run: out.print(line(name, number, run), soft_wrap=True),
+        )
+    figures = summary(runs, rounds=rounds, load=load)
+    out.print(figures_table(runs))
+    out.print(workers_table(runs))
+    fails, whole = bool(figures["lost"] or figures["duplicates"]), "ratio" in figures
+    if whole and not quick and not record:
+        fails |= not print_beside_recorded(out, NAME, figures)
+    plot = partial(compare_plots.plot, runs=runs) if whole else None
+    finish(out, NAME, figures, details={"runs": runs}, plot=plot, record=record and not fails)
+    sys.exit(1 if fails else 0)
 
 
 if __name__ == "__main__":

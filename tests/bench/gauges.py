@@ -1,26 +1,25 @@
-"""How are a run's end and cost measured from outside? Rows as Postgres commits them, CPU as the system counts it."""
+"""When is a run at its end? Rows are counted as Postgres commits them."""
 
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import asyncpg
-import psutil
 
 CHANNEL = "bench"
 # A notice comes with its commit, so rows are counted when they are durable, and nothing is asked while they are not.
-TRIGGERS = """
+FUNCTION = """
 CREATE FUNCTION bench_tell() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM pg_notify('bench', TG_TABLE_NAME || ' ' || (SELECT count(*) FROM new_rows));
     RETURN NULL;
-END $$;
-CREATE TRIGGER bench AFTER INSERT ON notification_outcome
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell();
-CREATE TRIGGER bench AFTER INSERT ON event_ledger
-    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell();
+END $$
+"""
+TRIGGER = """
+CREATE TRIGGER bench AFTER INSERT ON {table}
+    REFERENCING NEW TABLE AS new_rows FOR EACH STATEMENT EXECUTE FUNCTION bench_tell()
 """
 
 
@@ -33,8 +32,10 @@ class RowWatch:
         self.rows: Counter[str] = Counter()
         self.last_at: dict[str, float] = {}
 
-    async def start(self) -> None:
-        await self._connection.execute(TRIGGERS)
+    async def start(self, tables: Iterable[str]) -> None:
+        await self._connection.execute(FUNCTION)
+        for table in tables:
+            await self._connection.execute(TRIGGER.format(table=table))
         await self._connection.add_listener(CHANNEL, self._on_notice)
 
     def _on_notice(self, _connection: Any, _pid: int, _channel: str, payload: Any) -> None:
@@ -54,6 +55,21 @@ class RowWatch:
             raise TimeoutError(f"{dict(self.rows)} of {dict(expected)} rows after {timeout_s:g} s") from error
 
 
-def cpu_seconds(pids: Mapping[str, int]) -> dict[str, float]:
-    """User and system time of each process since its start, children that it has waited for included."""
-    return {name: sum(psutil.Process(pid).cpu_times()[:4]) for name, pid in pids.items()}
+COUNT = "SELECT (SELECT count(*) FROM notification_outcome), (SELECT count(*) FROM event_ledger)"
+
+
+async def wait_for_rows(
+    connection: "asyncpg.Connection[asyncpg.Record]",
+    *,
+    notifications: int,
+    events: int,
+    timeout_s: float,
+    every_s: float = 0.5,
+) -> None:
+    """Until so many rows are there, without a trigger in their way. Raises TimeoutError."""
+    async with asyncio.timeout(timeout_s):
+        while True:
+            row: Any = await connection.fetchrow(COUNT, timeout=timeout_s)
+            if row[0] >= notifications and row[1] >= events:
+                return
+            await asyncio.sleep(every_s)

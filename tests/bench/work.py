@@ -2,7 +2,7 @@
 
 import random
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import msgspec
 
@@ -10,6 +10,8 @@ from pipeline.notifications import Channel
 from pipeline.subscriptions import Recipient, Subscription
 
 SHIPMENTS = 20_000
+PEOPLE = 3
+URGENT = ("HOLD",)
 STATUSES = ("LOAD", "DEPA", "ARRI", "DISC", "GTOT")
 
 Keyed = tuple[bytes, bytes]
@@ -33,15 +35,17 @@ def device(number: int) -> str:
     return uuid.UUID(int=number).hex
 
 
-def status_events(seed: str, events: int) -> Iterator[Keyed]:
+def status_events(
+    seed: str, events: int, *, shipments: int = SHIPMENTS, statuses: Sequence[str] = STATUSES
+) -> Iterator[Keyed]:
     """Events in our own JSON, each of an id of its own, spread over the shipments."""
     dice = random.Random(seed)
     for i in range(events):
-        shipment_id = shipment(dice.randrange(SHIPMENTS))
+        shipment_id = shipment(dice.randrange(shipments))
         event = {
             "event_id": str(uuid.UUID(int=dice.getrandbits(128))),
             "shipment_id": shipment_id,
-            "status": STATUSES[i % len(STATUSES)],
+            "status": statuses[i % len(statuses)],
             "classifier": "ACT",
             "occurred_at": "2026-11-23T10:00:00+03:00",
             "location": {"unlocode": "RUMOW", "name": "Moscow"},
@@ -55,8 +59,8 @@ def status_events(seed: str, events: int) -> Iterator[Keyed]:
 def three_phones(number: int) -> Subscription:
     """Three people with a phone: three notifications an event, all of them through the batch API."""
     people = tuple(
-        Recipient(recipient_id=f"R{number:08d}-{one}", addresses={Channel.SMS: phone(3 * number + one)})
-        for one in range(3)
+        Recipient(recipient_id=f"R{number:08d}-{one}", addresses={Channel.SMS: phone(PEOPLE * number + one)})
+        for one in range(PEOPLE)
     )
     return Subscription(shipment_id=shipment(number), recipients=people)
 
@@ -66,3 +70,12 @@ def three_channels(number: int) -> Subscription:
     addresses = {Channel.SMS: phone(number), Channel.EMAIL: email(number), Channel.PUSH: device(number)}
     person = Recipient(recipient_id=f"R{number:08d}", addresses=addresses)
     return Subscription(shipment_id=shipment(number), recipients=(person,))
+
+
+def mailing_list(number: int, people: int) -> Subscription:
+    """Many people with a phone who wait for the same shipment."""
+    recipients = tuple(
+        Recipient(recipient_id=f"R{number:04d}-{one:04d}", addresses={Channel.SMS: phone(people * number + one)})
+        for one in range(people)
+    )
+    return Subscription(shipment_id=shipment(number), recipients=recipients)

@@ -1,0 +1,46 @@
+"""Where do figures go? Into a file for each benchmark, into a plot, and into the last line of stdout."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+from rich.console import Console
+
+from tests.bench import canvas, recorded
+
+HOME = Path(".herald/bench")
+IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
+
+record_option = click.option(
+    "--record", is_flag=True, help="Keep the figures in docs/performance.json and the plot in docs/img."
+)
+
+
+def finish(
+    out: Console,
+    name: str,
+    figures: dict[str, Any],
+    *,
+    details: Mapping[str, object],
+    plot: Callable[[Path], None] | None,
+    record: bool,
+) -> None:
+    """All of it goes to ``.herald/bench``; with ``record`` figures and plot go where people find them, too.
+
+    The last thing that a benchmark does: one line of JSON on stdout, for machines.
+    """
+    HOME.mkdir(parents=True, exist_ok=True)
+    document = {"summary": figures, **recorded.machine(), **details}
+    (HOME / f"{name}.json").write_bytes(msgspec.json.format(msgspec.json.encode(document), indent=2) + b"\n")
+    out.print(f"figures: {HOME / name}.json")
+    if plot is not None and canvas.can_draw():
+        path = (IMAGES if record else HOME) / f"bench-{name}.svg"
+        plot(path)
+        out.print(f"plot:    {path}")
+    elif plot is not None:
+        out.print("no plot: matplotlib comes with the extra bench")
+    if record:
+        recorded.write(name, figures)
+    click.echo(msgspec.json.encode(figures).decode())

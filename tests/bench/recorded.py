@@ -1,0 +1,53 @@
+"""Has anything become slower? The last figures that were recorded, in ``docs/performance.json``, beside new ones.
+
+What is compared are ratios to the hand-written job on the same machine in the same minutes: they travel from one
+machine to the next, figures per second do not. By `TOLERANCE` the medians of five rounds differ without a cause.
+"""
+
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+PATH = Path(__file__).resolve().parents[2] / "docs" / "performance.json"
+TOLERANCE = 0.15
+
+Figures = dict[str, Any]
+
+
+def read(name: str, path: Path = PATH) -> Figures | None:
+    """None where nothing of that name has been recorded."""
+    try:
+        recorded: Figures | None = msgspec.json.decode(path.read_bytes()).get(name)
+    except FileNotFoundError:
+        return None
+    return recorded
+
+
+def write(name: str, figures: Figures, path: Path = PATH) -> None:
+    """In place of what was recorded of that name."""
+    there = msgspec.json.decode(path.read_bytes()) if path.exists() else {}
+    there[name] = {**figures, **machine()}
+    path.write_bytes(msgspec.json.format(msgspec.json.encode(there), indent=2) + b"\n")
+
+
+def regressions(old: Figures, new: Figures) -> list[str]:
+    """A sentence for each ratio that is worse than it was by more than the tolerance."""
+    found = []
+    if new["ratio"] < old["ratio"] * (1 - TOLERANCE):
+        found.append(f"throughput beside the hand-written job fell from {old['ratio']:.2f} to {new['ratio']:.2f}")
+    if new["cpu_ratio"] > old["cpu_ratio"] * (1 + TOLERANCE):
+        found.append(f"CPU beside the hand-written job rose from {old['cpu_ratio']:.2f} to {new['cpu_ratio']:.2f}")
+    return found
+
+
+def machine() -> Figures:
+    """On what the figures were had."""
+    return {
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+        "recorded_on": f"{datetime.now(UTC):%Y-%m-%d}",
+    }

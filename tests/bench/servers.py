@@ -1,0 +1,87 @@
+"""On what do both sides run? One Kafka, PostgreSQL and Valkey for all runs; each run finds them as if new."""
+
+import fcntl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import redis
+
+from cli.stack import failures, given_servers, prepare
+from settings import Settings
+from stack import Endpoints, ServerName, Stack, StackError
+from stack.postgres import execute
+from tests.bench.kafka import ASK_TIMEOUT_S, delete_topics
+
+TEMPLATE = "herald_bench_template"
+DATABASE = "herald_bench"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Servers:
+    """``pids`` and ``kafka_data`` tell only of servers that are ours."""
+
+    endpoints: Endpoints
+    pids: Mapping[str, int]
+    kafka_data: Path | None
+
+    @contextmanager
+    def clean_slate(self) -> Iterator[Endpoints]:
+        """A database of the run's own, an empty Redis, and afterwards no topic left."""
+        execute(
+            self.endpoints.postgres,
+            f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)",
+            f"CREATE DATABASE {DATABASE} TEMPLATE {TEMPLATE}",
+            "CHECKPOINT",
+        )
+        with redis.Redis.from_url(self.endpoints.redis, socket_timeout=ASK_TIMEOUT_S) as client:
+            client.flushall()
+        try:
+            yield _with_database(self.endpoints, DATABASE)
+        finally:
+            delete_topics(self.endpoints.kafka)
+
+
+@contextmanager
+def bench_servers(home: Path, *, commit_times: bool = False) -> Iterator[Servers]:
+    """Started, with the schema; stopped at the end, their data thrown away. ClickException if another runs.
+
+    With ``commit_times`` PostgreSQL keeps when each row was committed: a given one must do so by itself.
+    """
+    stack = Stack(home, given=given_servers(Settings()))
+    with failures(), _alone(home.with_name("lock")):
+        yield from _running(stack, home, commit_times=commit_times)
+
+
+def _running(stack: Stack, home: Path, *, commit_times: bool) -> Iterator[Servers]:
+    try:
+        if commit_times and not given_servers(Settings()).get(ServerName.POSTGRES):
+            with stack.running() as endpoints:
+                execute(endpoints.postgres, "ALTER SYSTEM SET track_commit_timestamp = on")
+        with stack.running() as endpoints:
+            execute(endpoints.postgres, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
+            prepare(_with_database(endpoints, TEMPLATE))
+            pids = {one.server.value: one.pid for one in stack.status() if one.pid is not None}
+            data = home / ServerName.KAFKA / "data"
+            yield Servers(endpoints=endpoints, pids=pids, kafka_data=data if ServerName.KAFKA in pids else None)
+    finally:
+        stack.down(wipe=True)
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Two benchmarks at once would measure each other, on the same servers. Raises StackError."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise StackError(f"another benchmark is running in {path.parent}") from error
+        yield
+
+
+def _with_database(endpoints: Endpoints, name: str) -> Endpoints:
+    postgres = urlsplit(endpoints.postgres)._replace(path=f"/{name}").geturl()
+    return Endpoints(kafka=endpoints.kafka, postgres=postgres, redis=endpoints.redis)

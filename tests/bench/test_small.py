@@ -1,0 +1,32 @@
+"""`make bench` in small: both sides once, everything told once, and Cargo Herald not slower by far.
+
+Its ratio is printed, not judged: other tests and a cold start are in it. `make bench` judges.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.bench.compare import run_once, sides
+from tests.bench.servers import bench_servers
+from tests.bench.summary import BASELINE, HERALD, summary
+
+EVENTS = 2_000
+# A fault that makes it ten times slower shows; noise does not.
+FLOOR = 0.15
+
+
+@pytest.mark.timeout(180)
+def test_both_sides_tell_everything_once(tmp_path: Path, note: Callable[[str], None]) -> None:
+    with bench_servers(tmp_path / "stack") as servers:
+        starts = sides(tmp_path)
+        runs = {name: [run_once(starts[name], servers, seed="small", events=EVENTS)] for name in (BASELINE, HERALD)}
+    figures = summary(runs, rounds=1, load=0)
+    note(
+        f"{figures['herald_per_s']:,}/s beside {figures['baseline_per_s']:,}/s by hand: ratio {figures['ratio']:.2f}; "
+        f"CPU {figures['herald_cpu_us']:.0f} µs beside {figures['baseline_cpu_us']:.0f} µs"
+    )
+    assert (figures["lost"], figures["duplicates"]) == (0, 0)
+    assert [len(run.busy) for some in runs.values() for run in some] == [3, 3]
+    assert figures["ratio"] > FLOOR

@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from tests.bench import recorded
+
+OLD = {"ratio": 2.0, "cpu_ratio": 0.5}
+
+
+@pytest.mark.parametrize(
+    ("new", "sentences"),
+    [
+        (OLD, 0),
+        ({"ratio": 1.71, "cpu_ratio": 0.57}, 0),  # within the tolerance
+        ({"ratio": 1.69, "cpu_ratio": 0.5}, 1),
+        ({"ratio": 2.0, "cpu_ratio": 0.58}, 1),
+        ({"ratio": 1.0, "cpu_ratio": 1.0}, 2),
+        ({"ratio": 3.0, "cpu_ratio": 0.1}, 0),  # better is never worse
+    ],
+)
+def test_only_what_is_worse_by_more_than_the_tolerance_counts(new: dict[str, float], sentences: int) -> None:
+    assert len(recorded.regressions(OLD, new)) == sentences
+
+
+def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
+    path = tmp_path / "performance.json"
+    recorded.write("compare", OLD, path)
+    recorded.write("idle", {"p50": 0.1}, path)
+    found = recorded.read("compare", path)
+    assert found is not None
+    assert found.items() >= OLD.items()
+    assert found.keys() >= {"cores", "python", "recorded_on"}
+
+
+def test_nothing_recorded_is_nothing(tmp_path: Path) -> None:
+    assert recorded.read("compare", tmp_path / "performance.json") is None
