@@ -72,7 +72,6 @@ class Sink:
         """Returns when every line of the ledger is a row. Raises as `outcomes`."""
         records, events = await self._decoded(fetches, events_of)
         await self._stored(records, lambda: self.store.store_events(events))
-        await self._cached(self.cache.put_created(events))
 
     async def waiting(self, fetches: Sequence[Fetch]) -> None:
         """Notifications that wait for another attempt are worth a line in the cache, and nothing more."""

@@ -87,8 +87,6 @@ class OutcomeStore(Protocol):
 class StatusStore(Protocol):
     """The latest statuses, for speed alone; raises CacheUnavailable, and nothing else."""
 
-    async def put_created(self, events: Iterable[EventRecord]) -> None: ...
-
     async def put_waiting(self, waiting: Iterable[Waiting]) -> None: ...
 
     async def put_outcomes(self, outcomes: Iterable[tuple[str, bytes]]) -> None:

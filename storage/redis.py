@@ -17,10 +17,9 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
 from pipeline.errors import CacheUnavailable
-from pipeline.ledger import EventRecord
 from pipeline.outcomes import Outcome
 from pipeline.ports import Waiting
-from storage.statuses import Created, NotificationStatus
+from storage.statuses import NotificationStatus
 
 WAITING = "herald:w:"
 OUTCOME = "herald:o:"
@@ -74,11 +73,6 @@ class StatusCache:
     async def ping(self) -> None:
         async with self._connected() as redis:
             await redis.ping()
-
-    async def put_created(self, events: Iterable[EventRecord]) -> None:
-        """Never overwrites: a notification that is being sent has been created before, whatever comes late."""
-        born = ((one.id, _encode(Created.of(event, one))) for event in events for one in event.notifications)
-        await self._put(WAITING, born, only_new=True)
 
     async def put_waiting(self, waiting: Iterable[Waiting]) -> None:
         statuses = map(NotificationStatus.waiting, waiting)

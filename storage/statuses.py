@@ -5,7 +5,6 @@ from typing import Self
 
 import msgspec
 
-from pipeline.ledger import Born, EventRecord
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import FINAL_STATUSES, Outcome, Status
 from pipeline.ports import Waiting
@@ -65,30 +64,4 @@ class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):
         return cls(
             id=outcome.notification_id,
             **{name: getattr(outcome, name) for name in Outcome.__struct_fields__ if name in cls.__struct_fields__},
-        )
-
-
-class Created(msgspec.Struct, frozen=True, kw_only=True):
-    """What is known of a notification at its birth: as JSON, a `NotificationStatus` without what it may leave out."""
-
-    id: str
-    event_id: str | None
-    shipment_id: str | None
-    channel: Channel
-    recipient: str
-    lane: Lane
-    status: Status
-    created_at: datetime
-
-    @classmethod
-    def of(cls, event: EventRecord, born: Born) -> Self:
-        return cls(
-            id=born.id,
-            event_id=event.event_id,
-            shipment_id=event.shipment_id,
-            channel=born.channel,
-            recipient=born.recipient,
-            lane=born.lane,
-            status=Status.CREATED,
-            created_at=event.recorded_at,
         )

@@ -194,9 +194,6 @@ class Cache:
     journal: Journal = field(default_factory=list)
     kept: list[object] = field(default_factory=list)
 
-    async def put_created(self, events: Iterable[object]) -> None:
-        self._keep(events)
-
     async def put_waiting(self, waiting: Iterable[object]) -> None:
         self._keep(waiting)
 

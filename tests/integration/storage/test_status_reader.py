@@ -71,15 +71,7 @@ async def test_a_late_waiting_state_hides_no_final_one(reader, cache, outcomes, 
     one = fresh()
     await cache.put_outcomes([written(make.outcome(notification_id=str(one), status=Status.EXPIRED))])
     await cache.put_waiting([waiting(make, one)])
-    await cache.put_created([make.event(1, [str(one)])])
     assert (await reader.status(one)).status is Status.EXPIRED
-
-
-async def test_a_late_birth_hides_no_attempt(cache, make):
-    one = str(fresh())
-    await cache.put_waiting([waiting(make, one)])
-    await cache.put_created([make.event(1, [one])])
-    assert (await cache.get([one]))[one].status is Status.SENDING
 
 
 async def test_the_first_outcome_wins_in_the_cache_too(cache, make):
