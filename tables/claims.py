@@ -1,4 +1,4 @@
-"""What is being sent right now? A row for each lane partition (`pipeline.claims`), written before and after each call.
+"""What is being sent right now? A row for each lane partition (`pipeline.claims`), written before each call.
 
 Many calls change the same row at about the same time: one write carries all that changed since the last. Keys are
 ``<topic>-<partition>/<owner>``; an owner's first write takes the rows of those before it away, for it holds them all.
@@ -80,13 +80,16 @@ class Claims:
         return claimed
 
     async def finish(self, claimed: Claimed, again: Mapping[TP, Sequence[int]]) -> None:
-        """Returns when a crash can no longer cause these to be sent again. Raises ProduceFailed, Drained.
+        """These have been told, and what came of it is durable. Raises ProduceFailed, Drained.
 
-        The offsets of ``again`` were certainly not told: they are given up, not done.
+        Their row says so with the next claim: until then whoever takes over finds them in doubt, looks at the outcomes
+        and the waits, and finds them there. The offsets of ``again`` were certainly not told, which nothing else says:
+        they are given up when this returns.
         """
         for partition, tp, ranges in claimed:
             partition.finish(ranges, again.get(tp, ()))
-        await self._write(tp for _, tp, _ in claimed)
+        if again:
+            await self._write(tp for _, tp, _ in claimed)
 
     async def _write(self, tps: Iterable[TP]) -> None:
         self._dirty.update(tps)

@@ -70,9 +70,8 @@ async def test_a_claim_returns_when_it_is_durable(claims: Claims, out: Slow) -> 
 
 
 async def test_what_is_done_is_known_to_whoever_comes_next(claims: Claims, committed: dict[TP, int]) -> None:
-    done = await claims.claim({BULK: [0, 1]})
+    await claims.finish(await claims.claim({BULK: [0, 1]}), {})
     await claims.claim({BULK: [2]})
-    await claims.finish(done, {})
     claims.load([BULK])
     assert [offset in claims.done(BULK) for offset in (0, 1, 2, 3)] == [True, True, False, False]
     assert [claims.is_in_doubt(BULK, offset) for offset in (0, 1, 2, 3)] == [False, False, True, False]
@@ -81,8 +80,23 @@ async def test_what_is_done_is_known_to_whoever_comes_next(claims: Claims, commi
 async def test_what_is_committed_leaves_the_row(claims: Claims, committed: dict[TP, int]) -> None:
     await claims.finish(await claims.claim({BULK: [0, 1, 2]}), {})
     committed[BULK] = 2
-    await claims.finish(await claims.claim({BULK: [3]}), {})
-    assert row(claims, BULK).done_before == {2, 3}
+    await claims.claim({BULK: [3]})
+    assert row(claims, BULK).done_before == {2}
+
+
+async def test_what_is_done_costs_no_write_of_its_own(claims: Claims, out: Slow) -> None:
+    """Its outcome is durable, and tells whoever comes next as much."""
+    claimed = await claims.claim({BULK: [0, 1, 2]})
+    writes = len(out.batches)
+    await claims.finish(claimed, {})
+    assert len(out.batches) == writes
+    assert row(claims, BULK).in_doubt == {0, 1, 2}
+
+
+async def test_what_is_given_up_is_not_in_doubt(claims: Claims) -> None:
+    """It was certainly not told, and nothing else would say so."""
+    await claims.finish(await claims.claim({BULK: [0, 1, 2]}), {BULK: [1]})
+    assert (row(claims, BULK).in_doubt, row(claims, BULK).done_before) == (set(), {0, 2})
 
 
 async def test_own_claims_are_not_in_doubt(claims: Claims) -> None:
