@@ -175,7 +175,9 @@ class FetchConsumer(driver.Consumer):
                 # What arrives while the flow is stopped is dropped: whoever takes the partitions over seeks.
                 if fetched and self.flow_active:
                     await self._deliver(fetched)
-                    await asyncio.sleep(self.app.policy.gather_s)
+                    # A full fetch says that more has gathered already.
+                    full = sum(map(len, fetched.values())) >= self.app.policy.fetch_messages
+                    await asyncio.sleep(0 if full else self.app.policy.gather_s)
                 else:
                     await asyncio.sleep(0)
         except ConsumerStoppedError:
