@@ -148,7 +148,9 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
 def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     from agents import send
     from agents.aftermath import Aftermath
+    from agents.circuit_log import CircuitLog
     from agents.sending import Sending
+    from agents.telling import GRACE_S, Teller
     from streaming.between import read_between
     from streaming.member import stale_after
     from streaming.producer import DELIVERY_TIMEOUT_S
@@ -180,16 +182,13 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         tiers_s=settings.retry_tiers_s,
         later_s=settings.session_timeout_s
         + settings.provider_timeout_s
-        + send.GRACE_S
+        + GRACE_S
         + DELIVERY_TIMEOUT_S
         + stale_after(settings.session_timeout_s),
         read_between=partial(read_between, settings.kafka),
     )
-    sender = send.Sender(
-        engine=app.engine,
-        out=app.records_out,
-        claims=claims,
-        aftermath=aftermath,
+    circuit_log = CircuitLog(dispatch, channel, provider.name, metrics)
+    teller = Teller(
         provider=provider,
         policy=SendPolicy(
             provider=provider.name,
@@ -203,12 +202,25 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
             ),
         ),
         dispatch=dispatch,
+        circuit_log=circuit_log,
+        claims=claims,
         call_timeout_s=settings.provider_timeout_s,
+        metrics=metrics,
+        clock_ms=now_ms,
+        chance=random.random,
+    )
+    sender = send.Sender(
+        engine=app.engine,
+        out=app.records_out,
+        claims=claims,
+        aftermath=aftermath,
+        teller=teller,
+        dispatch=dispatch,
+        circuit_log=circuit_log,
         guard=dead_letter_guard(app, settings),
         patience=app.patience,
         metrics=metrics,
         clock_ms=now_ms,
-        chance=random.random,
     )
     app.to_open.append(sender)
     send.define(app, sender, claims, aftermath, channel, window=settings.window_messages)

@@ -15,7 +15,7 @@ import pytest
 
 import agents.delay
 import agents.enrich
-import agents.send
+import agents.telling
 import pipeline.delivery
 import tests.simulation.schedules
 from agents.aftermath import Aftermath
@@ -210,14 +210,14 @@ def attempts_are_not_counted(patch: pytest.MonkeyPatch) -> None:
 
 @mistake("sending", within=1_000)
 def a_wait_forgets_its_doubt(patch: pytest.MonkeyPatch) -> None:
-    judge = agents.send.judge
+    judge = agents.telling.judge
 
     @wraps(judge)
     def forgetful(*arguments: Any, **told: Any) -> Any:
         verdict = judge(*arguments, **told)
         return verdict if verdict.retry is None else replace(verdict, retry=replace(verdict.retry, in_doubt=False))
 
-    patch.setattr(agents.send, "judge", forgetful)
+    patch.setattr(agents.telling, "judge", forgetful)
 
 
 @mistake("enriching", within=200)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import topics
 from agents import delay, enrich, send, sending, sink
 from agents.aftermath import Aftermath
+from agents.circuit_log import CircuitLog
 from agents.guard import DeadLetterGuard
+from agents.telling import Teller
 from pipeline.batching import BatchPolicy
 from pipeline.circuit import CircuitPolicy
 from pipeline.deadletter_limits import DeadLetterPolicy
@@ -225,20 +227,31 @@ class SendRole(ConsumerRole):
             app.engine, Channel.SMS, tiers_s=TIERS_S, later_s=LATER_S, read_between=world.broker.read_between
         )
         provider = SimulatedProvider(app.life, world.ledger, BATCHES.messages)
+        dispatch: Dispatch[sending.Sending] = Dispatch(BATCHES, CALLS, CIRCUIT)
+        circuit_log = CircuitLog(dispatch, Channel.SMS, PROVIDER, app.metrics)
+        teller = Teller(
+            provider=provider,
+            policy=world.policy,
+            dispatch=dispatch,
+            circuit_log=circuit_log,
+            claims=claims,
+            call_timeout_s=CALL_TIMEOUT_S,
+            metrics=app.metrics,
+            clock_ms=world.now_ms,
+            chance=lambda: 0.5,
+        )
         sender = send.Sender(
             engine=app.engine,
             out=app.records_out,
             claims=claims,
             aftermath=aftermath,
-            provider=provider,
-            policy=world.policy,
-            dispatch=Dispatch(BATCHES, CALLS, CIRCUIT),
-            call_timeout_s=CALL_TIMEOUT_S,
+            teller=teller,
+            dispatch=dispatch,
+            circuit_log=circuit_log,
             guard=app.guard,
             patience=app.patience,
             metrics=app.metrics,
             clock_ms=world.now_ms,
-            chance=lambda: 0.5,
         )
         send.define(app, sender, claims, aftermath, Channel.SMS, window=WINDOW)
         return [sender.start]

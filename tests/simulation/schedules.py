@@ -121,7 +121,7 @@ def _publish(world: World, event: StatusEvent) -> None:
     world.broker.append(Record(topics.STATUS, key.encode(), encode(event)))
 
 
-TIMED = ("agents.send", "agents.sink", "streaming.consumer", "streaming.engine", "tables.claims")
+TIMED = ("agents.send", "agents.telling", "agents.sink", "streaming.consumer", "streaming.engine", "tables.claims")
 
 
 @contextmanager

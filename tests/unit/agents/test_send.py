@@ -10,8 +10,11 @@ from faust.types.tuples import TP
 
 import topics
 from agents.aftermath import Aftermath
+from agents.circuit_log import CircuitLog
 from agents.guard import DeadLetterGuard
 from agents.send import Sender
+from agents.sending import Sending
+from agents.telling import Teller
 from observability.metrics import Metrics
 from pipeline import trail as trails
 from pipeline.batching import BatchPolicy
@@ -81,22 +84,33 @@ class Role:
             self.engine, Channel.SMS, tiers_s=RETRY.tiers_s, later_s=60.0, read_between=self.read_between
         )
         self.take_over()
+        dispatch: Dispatch[Sending] = Dispatch(self.batches, self.calls, self.circuit)
+        circuit_log = CircuitLog(dispatch, Channel.SMS, "fake", self.metrics)
+        teller = Teller(
+            provider=self.provider,
+            policy=SendPolicy(
+                retry=RETRY, provider="fake", send_again=self.send_again, key_lifetime_s=self.key_lifetime_s
+            ),
+            dispatch=dispatch,
+            circuit_log=circuit_log,
+            claims=self.claims,
+            call_timeout_s=self.call_timeout_s,
+            metrics=self.metrics,
+            clock_ms=self.clock,
+            chance=lambda: 0.0,
+        )
         self.sender = Sender(
             engine=self.engine,
             out=self.out,
             claims=self.claims,
             aftermath=self.aftermath,
-            provider=self.provider,
-            policy=SendPolicy(
-                retry=RETRY, provider="fake", send_again=self.send_again, key_lifetime_s=self.key_lifetime_s
-            ),
-            dispatch=Dispatch(self.batches, self.calls, self.circuit),
-            call_timeout_s=self.call_timeout_s,
+            teller=teller,
+            dispatch=dispatch,
+            circuit_log=circuit_log,
             guard=DeadLetterGuard(self.limits, self.engine, self.metrics),
             patience=self.patience,
             metrics=self.metrics,
             clock_ms=self.clock,
-            chance=lambda: 0.0,
         )
         await self.sender.start()
 
