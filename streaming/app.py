@@ -15,6 +15,7 @@ from faust.app.base import BootStrategy
 from observability.faust_worker import Worker
 from observability.metrics import Metrics
 from streaming import records
+from streaming.assignor import PresentAssignor
 from streaming.broker import BrokerUnavailable, wait_for_topics
 from streaming.codec import IDENTITY
 from streaming.consumer import FetchConsumer, FetchTransport
@@ -22,6 +23,7 @@ from streaming.engine import Engine
 from streaming.lease import Lease
 from streaming.member import MembersProducer, stale_after
 from streaming.producer import DELIVERY_TIMEOUT_S, Producer, RecordSink
+from streaming.recovery import Tables
 from streaming.table import ChangelogTable
 from streaming.watchdog import Patience, end_after, end_process, watch
 
@@ -156,6 +158,8 @@ class ConsumerApp(RoleApp):
             stale_after_s=stale_after(policy.session_timeout_s),
             store="rocksdb://",
             Table=ChangelogTable,
+            TableManager=Tables,
+            PartitionAssignor=PresentAssignor,
             # Faust empties the queue of changelog records when it lets go, and with it rows of standbys.
             table_standby_replicas=0,
             topic_partitions=policy.partitions,
