@@ -37,7 +37,11 @@ FETCH_WAIT_MS = 200
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
-    """Room for a commit beside a fetch that waits and a question that nobody answers; heartbeats renew a lease."""
+    """Room for a commit beside a fetch that waits and a question that nobody answers; heartbeats renew a lease.
+
+    What aiokafka cannot go on from ends the process: it keeps such an error until it is asked for records, and Faust,
+    which takes them from its fetcher, never asks. The group would go on without this worker, and without a word.
+    """
 
     def __init__(self, consumer: Any, *, lease: Lease, **settings: Any) -> None:
         super().__init__(consumer, **settings)
@@ -50,9 +54,19 @@ class FetchThread(driver.AIOKafkaConsumerThread):
 
     async def on_start(self) -> None:
         await super().on_start()
-        coordinator = self._ensure_consumer()._coordinator
+        consumer = self._ensure_consumer()
+        coordinator = consumer._coordinator
         if not isinstance(coordinator, GroupCoordinator):
             return
+        keep = coordinator._push_error_to_user
+
+        def ending(error: BaseException) -> Any:
+            self._end(error)
+            return keep(error)
+
+        coordinator._push_error_to_user = ending
+        for task in (coordinator._coordination_task, consumer._fetcher._fetch_task, consumer._client._sync_task):
+            task.add_done_callback(self._on_ended)
         heartbeat = coordinator._do_heartbeat
 
         async def renewing() -> bool:
@@ -64,6 +78,14 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             return bool(confirmed)
 
         coordinator._do_heartbeat = renewing
+
+    def _on_ended(self, task: "asyncio.Task[None]") -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._end(error)
+
+    def _end(self, error: BaseException) -> None:
+        if not self.app.should_stop:
+            cast("ConsumerApp", self.app).engine.fail(error)
 
     @property
     def method_queue(self) -> MethodQueue:
@@ -193,6 +215,9 @@ class FetchConsumer(driver.Consumer):
                     await self._deliver_fetch(tp, records)
             elif tp in cast(TableManager, self.app.tables).recovery.active_tps:
                 for record in records:
+                    # What is queued is dropped when the flow stops: a later record behind it would hide the hole.
+                    if not self.flow_active:
+                        return
                     await self._hand_over(self._to_message(tp, record))
                     self._read_offset[tp] = record.offset
 
