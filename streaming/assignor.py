@@ -17,7 +17,7 @@ class PresentAssignor(PartitionAssignor):
         self._cluster = cluster
         return super()._perform_assignment(cluster, member_metadata)
 
-    def _get_client_metadata(self, metadata: Any) -> Any:
+    def _get_client_metadata(self, metadata: Any) -> Any:  # type: ignore[override]  # a class method, asked of us alone
         client = super()._get_client_metadata(metadata)
         for held in (client.assignment.actives, client.assignment.standbys):
             for topic, partitions in held.items():
