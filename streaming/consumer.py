@@ -2,8 +2,8 @@
 
 Faust makes an Event of every record and commits by looking for gaps among them, which is slow and, with more than one
 record in flight, wrong. Here a message carries a fetch, the offsets to commit are watermarks (`streaming.inflight`),
-and a partition whose window is full is left in the fetcher instead of blocking the others. Changelog topics keep
-Faust's path record by record: recovery needs it.
+and a partition whose window is full is left in the fetcher instead of blocking the others. Changelogs go to the
+recovery, a fetch at a time too.
 """
 
 import asyncio
@@ -15,12 +15,12 @@ import structlog
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from aiokafka.protocol.commit import OffsetCommitRequest
-from faust.tables.manager import TableManager
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 from mode.threads import MethodQueue
 
 from streaming.lease import Lease
+from streaming.recovery import Tables
 from streaming.stand import Stand
 
 if TYPE_CHECKING:
@@ -213,13 +213,9 @@ class FetchConsumer(driver.Consumer):
             if self.app.engine.in_flight.is_batched(tp.topic):
                 if self._open is not None and tp in self._open:
                     await self._deliver_fetch(tp, records)
-            elif tp in cast(TableManager, self.app.tables).recovery.active_tps:
-                for record in records:
-                    # What is queued is dropped when the flow stops: a later record behind it would hide the hole.
-                    if not self.flow_active:
-                        return
-                    await self._hand_over(self._to_message(tp, record))
-                    self._read_offset[tp] = record.offset
+            else:
+                cast(Tables, self.app.tables).recovery.apply(tp, records)
+                self._read_offset[tp] = records[-1].offset
 
     async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
         expected = self._expected[tp]

@@ -22,10 +22,6 @@ class FetchedRecord(msgspec.Struct, gc=False):
     key: bytes | None
     value: bytes | None
     headers: Sequence[tuple[str, bytes | None]]
-    # Faust's own path, which changelogs take, asks for these.
-    checksum: int | None = None
-    serialized_key_size: int = 0
-    serialized_value_size: int = 0
 
 
 class FetchedRecords(fetcher.PartitionRecords):  # type: ignore[misc]  # aiokafka has no types here

@@ -1,19 +1,51 @@
-"""What if the broker does not answer a recovery? The worker ends.
+"""How does a table come back? Whole fetches of its changelog at a time; a broker that does not answer ends the worker.
+
+Faust puts each record of a changelog into a queue, which a task reads into a buffer: sixty microseconds a row, and what
+is queued when a rebalance comes is dropped. Here a fetch is one write into RocksDB, with the offset that it reaches, as
+soon as it arrives. Which partitions are recovered, from where and how far stays Faust's.
 
 Faust takes a question that nobody answered in time for the end of the service, and its recovery does not run again: not
 for this assignment, and not for those after it.
 """
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery, ServiceStopped
+from faust.types.tuples import TP
+
+from streaming.table import ChangelogTable
 
 if TYPE_CHECKING:
     from streaming.app import ConsumerApp
 
 
-class EndingRecovery(Recovery):
+class FetchRecovery(Recovery):
+    """Beside it, Faust's task goes on to look at its queue, which stays empty, and every five seconds for the end."""
+
+    def apply(self, tp: TP, records: Sequence[Any]) -> None:
+        """Records of one changelog partition, in offset order; those that the table has already are passed over.
+
+        So is what comes late, when the table is in use: it holds later rows than those.
+        """
+        if tp not in self.active_tps or not self.in_recovery:
+            return
+        seen = self.active_offsets.get(tp)
+        new = [record for record in records if seen is None or record.offset > seen]
+        if not new:
+            return
+        cast(ChangelogTable, self.tp_to_table[tp]).recover(tp.partition, new)
+        self.active_offsets[tp] = new[-1].offset
+        if self.in_recovery and not self.need_recovery():
+            self._set_recovery_ended()
+            self.signal_recovery_end.set()
+
+    def _set_recovery_started(self) -> None:
+        # Faust's task clears it each time round, which is too late for one that has just been set.
+        self.signal_recovery_end.clear()
+        super()._set_recovery_started()
+
     async def _wait(self, coro: Any, timeout: Any = None) -> None:  # noqa: ASYNC109 as Faust names it
         try:
             await super()._wait(coro, timeout)
@@ -27,7 +59,7 @@ class Tables(TableManager):
     """For ``faust.App(TableManager=...)``."""
 
     @property
-    def recovery(self) -> Recovery:
+    def recovery(self) -> FetchRecovery:
         if self._recovery is None:
-            self._recovery = EndingRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
-        return self._recovery
+            self._recovery = FetchRecovery(self.app, self, beacon=self.beacon, loop=self.loop)
+        return cast(FetchRecovery, self._recovery)

@@ -5,7 +5,6 @@ marked, so that the worker, which ends, does not meet the same block again.
 """
 
 import shutil
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -35,15 +34,6 @@ class CopyStore(Store):
     def _discard(self, folder: Path, reason: str) -> None:
         log.error("local table is damaged: recovering it from its changelog", table=self.table_name, reason=reason)
         shutil.rmtree(folder)
-
-    def apply_changelog_batch(self, batch: Iterable[Any], to_key: Any, to_value: Any) -> None:
-        events = list(batch)
-        try:
-            super().apply_changelog_batch(events, to_key, to_value)
-        except Exception as error:
-            for partition in {event.message.partition for event in events}:
-                self.mark_if_damaged(partition, error)
-            raise
 
     def mark_if_damaged(self, partition: int, error: Exception) -> None:
         """To be told of every error of a partition's database, before it is raised on and ends the worker."""

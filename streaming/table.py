@@ -91,6 +91,21 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             self.store.mark_if_damaged(partition, error)
             raise
 
+    def recover(self, partition: int, records: Sequence[Any]) -> None:
+        """Put what the changelog says: records in offset order, and with them the offset of the last."""
+        batch = WriteBatch(raw_mode=True)
+        for record in records:
+            if record.value is None:
+                batch.delete(record.key)
+            else:
+                batch.put(record.key, record.value)
+        batch.put(OFFSET_KEY, str(records[-1].offset).encode())
+        try:
+            self.store._db_for_partition(partition).write(batch)
+        except Exception as error:
+            self.store.mark_if_damaged(partition, error)
+            raise
+
     def partitions_here(self) -> set[int]:
         """The partitions of the changelog that are assigned to this worker as active."""
         topic = self.changelog_topic_name

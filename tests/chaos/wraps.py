@@ -91,7 +91,7 @@ def _wrap_recovery(points: Points) -> None:
         return wrapped
 
     _replace(Recovery, "_seek_offsets", lambda seek: _before(points, CrashPoint.DURING_RECOVERY, seek))
-    _replace(ChangelogTable, "apply_changelog_batch", after_batch)
+    _replace(ChangelogTable, "recover", after_batch)
 
 
 def _wrap_send_all(points: Points, point: CrashPoint, topics: Collection[str]) -> None:

@@ -3,9 +3,11 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import faust
 import pytest
+from faust.types.tuples import TP
 
 from streaming.store import MARK, CopyStore
 from streaming.table import ChangelogTable, table
@@ -89,3 +91,12 @@ def test_a_folder_that_somebody_else_has_open_is_kept(rows: ChangelogTable, fold
     with pytest.raises(Exception, match=r"[Ll]ock"):
         store._open_for_partition(0)
     assert len(rows.read_prefix(0, b"0")) == ROWS
+
+
+def test_a_changelog_becomes_rows_and_its_offset(rows: ChangelogTable) -> None:
+    told = [(b"a", b"1"), (b"b", b"2"), (b"a", b"3"), (b"b", None)]
+    fetched = [SimpleNamespace(key=key, value=value, offset=7 + place) for place, (key, value) in enumerate(told)]
+    rows.recover(0, fetched)
+    assert [rows.read(0, key) for key in (b"a", b"b")] == [b"3", None]
+    assert rows.persisted_offset(TP(rows.changelog_topic_name, 0)) == 10
+    rows.store._dbs.pop(0).close()
