@@ -1,26 +1,18 @@
 """The simulation finds mistakes: each one planted breaks a promise in some schedule."""
 
-import os
-import subprocess
-import sys
-
 import pytest
 
 from tests.simulation.planted import MISTAKES, Mistake
-from tests.simulation.test_schedules import ROOT, TIMEOUT_S
+from tests.simulation.processes import TIMEOUT_S, Played
 
 pytestmark = pytest.mark.timeout(TIMEOUT_S + 10)
 
 
+def command(mistake: Mistake) -> list[str]:
+    return ["tests.simulation.planted", mistake.name]
+
+
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
-def test_a_planted_mistake_is_found(mistake: Mistake) -> None:
-    searched = subprocess.run(
-        [sys.executable, "-m", "tests.simulation.planted", mistake.name],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONHASHSEED": "0"},
-        capture_output=True,
-        text=True,
-        timeout=TIMEOUT_S,
-    )
-    assert searched.returncode == 0, f"{searched.stdout}\n{searched.stderr}"
-    assert "VIOLATION" in searched.stdout
+def test_a_planted_mistake_is_found(mistake: Mistake, played: Played) -> None:
+    assert played.returncode == 0, f"{played.stdout}\n{played.stderr}"
+    assert "VIOLATION" in played.stdout
