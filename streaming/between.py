@@ -4,10 +4,15 @@ import asyncio
 import time
 import uuid
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+T = TypeVar("T")
+
 TIMEOUT_S = 30.0
+ELECTION_S = 5.0
+ASK_AGAIN_S = 0.2
 AT_ONCE = 10_000
 
 
@@ -39,7 +44,7 @@ def _read(kafka: str, topics: Sequence[str], begin_ms: int, end_ms: int, on_reco
         }
     )
     try:
-        left = _spans(consumer, topics, begin_ms, end_ms)
+        left = _patiently(lambda: _spans(consumer, topics, begin_ms, end_ms))
         consumer.assign([TopicPartition(topic, partition, begin) for (topic, partition), (begin, _) in left.items()])
         deadline = time.monotonic() + TIMEOUT_S
         while left:
@@ -59,6 +64,18 @@ def _read(kafka: str, topics: Sequence[str], begin_ms: int, end_ms: int, on_reco
                         del left[tp]
     finally:
         consumer.close()
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """A leader that has just been elected is not known everywhere at once."""
+    deadline = time.monotonic() + ELECTION_S
+    while True:
+        try:
+            return ask()
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(ASK_AGAIN_S)
 
 
 def _spans(
