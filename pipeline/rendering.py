@@ -178,7 +178,14 @@ class Renderer:
 
 def _names(template: nodes.Template) -> dict[str, set[str]]:
     """Which names each block of a template mentions."""
-    return {block.name: {name.name for name in block.find_all(nodes.Name)} for block in template.find_all(nodes.Block)}
+    return {block.name: _mentioned(block) for block in template.find_all(nodes.Block)}
+
+
+def _mentioned(block: nodes.Block) -> set[str]:
+    names = {name.name for name in block.find_all(nodes.Name)}
+    # What these come to stands elsewhere: it may need any step.
+    elsewhere = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Block)
+    return names | set(STEPS) if "self" in names or any(map(block.find, elsewhere)) else names
 
 
 def _steps(channel: Channel, names: Mapping[str, set[str]]) -> list[str]:

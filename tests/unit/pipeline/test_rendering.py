@@ -137,6 +137,16 @@ def test_an_sms_of_too_many_parts_is_refused_never_cut() -> None:
     assert sms_text.parts(Renderer(SOURCES).render(longest, person(), Channel.SMS).body) <= 10
 
 
+def test_what_is_included_may_need_any_step() -> None:
+    """An SMS has no title of its own, and whoever writes its template may still want the headline in it."""
+    layout = SOURCES["en/layout.v1.j2"].replace(
+        "{% block sms %}{{ shipment }}: {{ line }}{% endblock %}",
+        '{% block sms %}{% include "en/part.j2" %}{% endblock %}',
+    )
+    renderer = Renderer(SOURCES | {"en/layout.v1.j2": layout, "en/part.j2": "{{ headline }}! {{ line }}"})
+    assert renderer.render(event(), person(), Channel.SMS).body.startswith("Loaded! Container")
+
+
 def render_with(news: str) -> Rendered:
     source = '{% extends "en/layout.v1.j2" %}{% block headline %}x{% endblock %}{% block news %}' + news
     renderer = Renderer(SOURCES | {"en/LOAD.v2.j2": source + "{% endblock %}"})
