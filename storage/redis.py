@@ -99,7 +99,7 @@ class StatusCache:
     async def _put(self, prefix: str, statuses: Iterable[tuple[str, bytes]], *, only_new: bool) -> None:
         for chunk in _chunks(statuses):
             # As text: Redis' reader of MessagePack knows no type for bytes.
-            items = _pack([part for id, value in chunk for part in (id, value.decode())])
+            items = _pack([part for id, value in chunk for part in (id, value.decode(errors="replace"))])
             async with self._connected() as redis:
                 await redis.eval(PUT, 0, prefix, self._ttl_ms, "NX" if only_new else "", items)
 

@@ -22,19 +22,19 @@ LEDGER_COLUMNS = (
 
 # A staging table lives as long as its connection and empties itself: made once, it leaves the catalogs in peace.
 # Without constraints of its own, so that a record is refused by the real table and for the real table's reason.
-# Its columns are named: it is not made of tables that have not been migrated yet.
+# Its columns are named, and the default partitions are there only once all migrations have run: until then it waits.
 STAGING = """
 CREATE TEMPORARY TABLE incoming_outcome ON COMMIT DELETE ROWS AS
 SELECT
     notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
     template, template_version, locale, lane, created_at, finished_at, first_seen_at
-FROM notification_outcome
+FROM notification_outcome_default
 WITH NO DATA;
 CREATE TEMPORARY TABLE incoming_event ON COMMIT DELETE ROWS AS
 SELECT
     source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
     notifications, notification_ids, recorded_at, first_seen_at
-FROM event_ledger
+FROM event_ledger_default
 WITH NO DATA;
 """
 
