@@ -35,6 +35,9 @@ from tables.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
 
+# One event may have a thousand recipients: a whole turn of them does not fit into a worker.
+RECORDS_AT_ONCE = 5_000
+
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
 
@@ -78,6 +81,9 @@ class Enricher:
         for fetch in fetches:
             for record in fetch.records:
                 self._take(record, turn)
+                if len(turn.out) >= RECORDS_AT_ONCE:
+                    await self.out.send_all(turn.out)
+                    turn.out.clear()
         await self.out.send_all(turn.out)
         # Only now: a row that is there says that its notifications are durable.
         for partition, rows in turn.seen.items():
