@@ -180,11 +180,11 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         app.engine,
         channel,
         tiers_s=settings.retry_tiers_s,
+        # The claim and what came of it may each have waited for the broker.
         later_s=settings.session_timeout_s
         + settings.provider_timeout_s
         + GRACE_S
-        + DELIVERY_TIMEOUT_S
-        + stale_after(settings.session_timeout_s),
+        + 2 * (DELIVERY_TIMEOUT_S + stale_after(settings.session_timeout_s)),
         read_between=partial(read_between, settings.kafka),
     )
     circuit_log = CircuitLog(dispatch, channel, provider.name, metrics)

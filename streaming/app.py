@@ -147,7 +147,8 @@ class ConsumerApp(RoleApp):
     """A role that consumes: fetches in, watermark commits, tables of its own."""
 
     def __init__(self, policy: WorkerPolicy, metrics: Metrics, *, end: Callable[[str], NoReturn] = end_process) -> None:
-        self.lease = Lease(policy.session_timeout_s)
+        # What is handed to the Kafka client under the lease goes stale within the rest of the session.
+        self.lease = Lease(policy.session_timeout_s - stale_after(policy.session_timeout_s))
         self.engine = Engine(drain_timeout_s=policy.drain_timeout_s, is_member=self.lease.is_held, end=end)
         self.patience = Patience(policy.stuck_timeout_s)
         self._has_started = False
@@ -178,7 +179,7 @@ class ConsumerApp(RoleApp):
             stream_wait_empty=True,
             stream_buffer_maxsize=1024,
         )
-        self.records_out = MembersProducer(self._kafka_out, self.engine.membership)
+        self.records_out = MembersProducer(self._kafka_out, self.engine.membership, lambda: self.engine.assignments)
 
     @property
     def fetch_consumer(self) -> FetchConsumer:

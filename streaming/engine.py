@@ -44,6 +44,7 @@ class Engine:
     ) -> None:
         self.in_flight = InFlight()
         self.halted: str | None = None
+        self.assignments = 0
         self._drain_timeout_s = drain_timeout_s
         self._is_member = is_member
         self._end = end
@@ -195,6 +196,7 @@ class Engine:
 
     def reset(self) -> None:
         """Forget what was in flight: it comes back from the committed offsets."""
+        self.assignments += 1
         self.in_flight.clear()
         for hook in self._on_revoked:
             hook()
