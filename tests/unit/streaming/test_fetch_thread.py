@@ -11,8 +11,8 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.protocol.group import HeartbeatRequest, JoinGroupRequest, SyncGroupRequest
 
-from streaming.consumer import FetchThread
 from streaming.lease import Lease
+from streaming.thread import FetchThread
 
 TIMEOUT_S = 5.0
 FENCED = 82
