@@ -5,6 +5,8 @@ marked, so that the worker, which ends, does not meet the same block again.
 """
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -35,10 +37,17 @@ class CopyStore(Store):
         log.error("local table is damaged: recovering it from its changelog", table=self.table_name, reason=reason)
         shutil.rmtree(folder)
 
-    def mark_if_damaged(self, partition: int, error: Exception) -> None:
-        """To be told of every error of a partition's database, before it is raised on and ends the worker."""
-        if not is_corruption(error):
-            return
+    @contextmanager
+    def watched(self, partition: int) -> Iterator[None]:
+        """Around whatever touches a partition's database: its errors are raised on and end the worker."""
+        try:
+            yield
+        except Exception as error:  # rocksdict has no class of its own
+            if is_corruption(error):
+                self._mark(partition)
+            raise
+
+    def _mark(self, partition: int) -> None:
         try:
             (self.partition_path(partition) / MARK).touch()
         except OSError as full:

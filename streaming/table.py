@@ -5,7 +5,7 @@ round: RocksDB only ever holds what the changelog holds, rows are written a batc
 from any task. Assignment, recovery and standby stay Faust's.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import faust
@@ -45,17 +45,14 @@ class ChangelogTable(faust.Table[bytes, bytes]):
     def read(self, partition: int, key: bytes) -> bytes | None:
         """The row as the changelog has it; None if there is none. Does not block on the network."""
         database = self._database(partition)
-        try:
+        with self.store.watched(partition):
             return cast(bytes | None, database.get(key))
-        except Exception as error:
-            self.store.mark_if_damaged(partition, error)
-            raise
 
     def read_prefix(self, partition: int, prefix: bytes) -> list[tuple[bytes, bytes]]:
         """The rows whose keys begin so, in the order of their keys. For tables of few rows."""
         rows: list[tuple[bytes, bytes]] = []
         database = self._database(partition)
-        try:
+        with self.store.watched(partition):
             found = database.iter()
             found.seek(prefix)
             while found.valid() and found.key().startswith(prefix):
@@ -63,48 +60,29 @@ class ChangelogTable(faust.Table[bytes, bytes]):
                 found.next()
             # At a damaged block it just ends.
             found.status()
-        except Exception as error:
-            self.store.mark_if_damaged(partition, error)
-            raise
         return rows
 
     async def write(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
-        """Put rows (None deletes) and return when the broker has them. Raises ProduceFailed."""
+        """Put rows (None deletes) and return when the broker has them. Raises ProduceFailed, Drained."""
         if not rows:
             return
         topic = self.changelog_topic_name
         offsets = await producer.send_all([Record(topic, key, value, None, partition) for key, value in rows])
-        batch = WriteBatch(raw_mode=True)
-        for key, value in rows:
-            if value is None:
-                batch.delete(key)
-            else:
-                batch.put(key, value)
+        batch = _batch(rows)
         database = self._database(partition)
-        try:
+        with self.store.watched(partition):
             known, last = database.get(OFFSET_KEY), offsets[partition]
             if last - len(rows) == (int(known) if known is not None else -1):
                 batch.put(OFFSET_KEY, str(last).encode())
-            # Otherwise a worker whose partition was taken away has written since: the next recovery reads from there.
+            # Otherwise somebody else has written since, or a part of these is there twice: the next recovery reads it.
             database.write(batch)
-        except Exception as error:
-            self.store.mark_if_damaged(partition, error)
-            raise
 
     def recover(self, partition: int, records: Sequence[Any]) -> None:
         """Put what the changelog says: records in offset order, and with them the offset of the last."""
-        batch = WriteBatch(raw_mode=True)
-        for record in records:
-            if record.value is None:
-                batch.delete(record.key)
-            else:
-                batch.put(record.key, record.value)
+        batch = _batch((record.key, record.value) for record in records)
         batch.put(OFFSET_KEY, str(records[-1].offset).encode())
-        try:
+        with self.store.watched(partition):
             self.store._db_for_partition(partition).write(batch)
-        except Exception as error:
-            self.store.mark_if_damaged(partition, error)
-            raise
 
     def partitions_here(self) -> set[int]:
         """The partitions of the changelog that are assigned to this worker as active."""
@@ -117,6 +95,16 @@ class ChangelogTable(faust.Table[bytes, bytes]):
         except KeyError:
             # Opening it here would lock the folder of a partition that is somebody else's now.
             raise Drained(f"{self.name}-{partition} is not assigned to this worker") from None
+
+
+def _batch(rows: Iterable[Row]) -> WriteBatch:
+    batch = WriteBatch(raw_mode=True)
+    for key, value in rows:
+        if value is None:
+            batch.delete(key)
+        else:
+            batch.put(key, value)
+    return batch
 
 
 def table(app: faust.App, name: str, *, help: str, forget_after_s: float | None = None) -> ChangelogTable:
