@@ -1,10 +1,11 @@
 """Enrich: what a turn sends away, in which order, and what one bad record does to the others."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
 
+import agents.enrich
 import topics
 from agents.enrich import Enricher
 from agents.guard import DeadLetterGuard
@@ -127,6 +128,25 @@ def bodies(out: Out) -> list[object]:
 async def test_an_event_is_seen_only_after_its_notifications_are_durable(enricher: Enricher, journal: Journal) -> None:
     await enricher.process([fetch(published(0, event()))])
     assert journal == [f"produced {topics.LEDGER}", f"produced {BULK}", f"produced {SEEN}"]
+
+
+async def test_a_large_turn_goes_out_in_parts_and_is_seen_after_the_last(
+    enricher: Enricher, journal: Journal, out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What waits to be sent is bounded, whatever a turn brings."""
+    monkeypatch.setattr(agents.enrich, "RECORDS_AT_ONCE", 4)
+    sent: list[int] = []
+    whole = out.send_all
+
+    async def counting(records: Sequence[Record]) -> dict[int, int]:
+        sent.append(len(records))
+        return await whole(records)
+
+    out.send_all = counting  # type: ignore[method-assign]
+    await enricher.process([fetch(*(published(offset, event(f"e-{offset}")) for offset in range(5)))])
+    assert sent == [4, 4, 2, 5], "two records of each event, then the rows"
+    assert bodies(out) == [f"e-{offset}" for offset in range(5)]
+    assert journal[-5:] == [f"produced {SEEN}"] * 5
 
 
 async def test_what_was_not_durable_is_not_seen(enricher: Enricher, seen: SeenEvents, out: Out) -> None:
