@@ -1,7 +1,7 @@
 """A bounded pool of Postgres connections, where every call has a time limit and every error is one of ours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from typing import TypeAlias
 
@@ -61,14 +61,24 @@ class Database:
     """Opens connections when they are needed: an unreachable Postgres is no reason not to start.
 
     ``timeout_s`` limits each call as a whole and each statement in it; a call that ran into it is rolled back by the
-    server or, where that is no longer known, its connection is given up.
+    server or, where that is no longer known, its connection is given up. ``settings`` are Postgres' own, for the life
+    of each connection: what a SET says is gone when the pool takes the connection back.
     """
 
-    def __init__(self, dsn: str, *, timeout_s: float, pool_size: int, on_connect: OnConnect = None) -> None:
+    def __init__(
+        self,
+        dsn: str,
+        *,
+        timeout_s: float,
+        pool_size: int,
+        on_connect: OnConnect = None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self._dsn = dsn
         self._timeout_s = timeout_s
         self._pool_size = pool_size
         self._on_connect = on_connect
+        self._settings = {"application_name": "cargo-herald", **(settings or {})}
         self._pool: asyncpg.Pool[asyncpg.Record] | None = None
 
     async def start(self) -> None:
@@ -80,7 +90,7 @@ class Database:
                 init=self._on_connect,
                 timeout=self._timeout_s,
                 command_timeout=self._timeout_s,
-                server_settings={"application_name": "cargo-herald"},
+                server_settings=self._settings,
             )
 
     async def stop(self) -> None:

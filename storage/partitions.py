@@ -21,6 +21,7 @@ from storage.database import translated
 CONNECT_TIMEOUT_S = 10.0
 # Rows that had no partition are moved, and another run may be at it.
 STEP_TIMEOUT_S = 600.0
+DELETE_AT_ONCE = 50_000
 
 
 class Table(NamedTuple):
@@ -100,8 +101,13 @@ class Partitions:
             return int(await self._connection.fetchval(sql.COUNT_OLD_ROWS.format(name=name, clock=clock), oldest))
 
     async def delete_old_rows(self, name: str, clock: str, oldest: datetime) -> int:
+        """Returns how many; as many transactions as it takes, so what is broken off has not been for nothing."""
+        delete = sql.DELETE_OLD_ROWS.format(name=name, clock=clock)
+        deleted = 0
         with translated():
-            return _count(await self._connection.execute(sql.DELETE_OLD_ROWS.format(name=name, clock=clock), oldest))
+            while some := _count(await self._connection.execute(delete, oldest, DELETE_AT_ONCE)):
+                deleted += some
+        return deleted
 
 
 @asynccontextmanager

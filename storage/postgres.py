@@ -94,7 +94,7 @@ class PostgresStatuses:
     """
 
     def __init__(self, dsn: str, *, timeout_s: float, pool_size: int) -> None:
-        self._database = Database(dsn, timeout_s=timeout_s, pool_size=pool_size, on_connect=_plan_once)
+        self._database = Database(dsn, timeout_s=timeout_s, pool_size=pool_size, settings=sql.PLAN_ONCE)
 
     async def start(self) -> None:
         await self._database.start()
@@ -136,10 +136,6 @@ class PostgresStatuses:
 
 async def _make_staging(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     await connection.execute(sql.STAGING)
-
-
-async def _plan_once(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
-    await connection.execute(sql.PLAN_ONCE)
 
 
 def _status(record: asyncpg.Record) -> NotificationStatus:

@@ -63,7 +63,7 @@ ON CONFLICT DO NOTHING
 """
 
 # To plan for sixty partitions takes ten times as long as to look into them, and no plan depends on who is asked for.
-PLAN_ONCE = "SET plan_cache_mode = force_generic_plan"
+PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
 
 # A repeat that came when its event had been forgotten has the same id and a row of its own: the first one stands.
 OUTCOME_BY_ID = """
@@ -163,5 +163,6 @@ ATTACH_PARTITION = "ALTER TABLE {table} ATTACH PARTITION {name} FOR VALUES FROM 
 DROP_PARTITION = "DROP TABLE {name}"
 
 COUNT_OLD_ROWS = "SELECT count(*) FROM {name} WHERE {clock} < $1"
-DELETE_OLD_ROWS = "DELETE FROM {name} WHERE {clock} < $1"
+# In parts: a delete that does not fit into the time limit would be done for nothing, day after day.
+DELETE_OLD_ROWS = "DELETE FROM {name} WHERE ctid = ANY(ARRAY(SELECT ctid FROM {name} WHERE {clock} < $1 LIMIT $2))"
 COUNT_STRAYS = "SELECT count(*) FROM (SELECT FROM {table}_default LIMIT $1) AS stray"

@@ -79,15 +79,18 @@ async def test_old_partitions_go_whole_and_the_ledger_before_its_outcomes(databa
     assert await lies(connection) == {}
 
 
-async def test_rows_without_a_time_of_their_own_go_by_the_clock(database, outcomes, connection, make) -> None:
+async def test_rows_without_a_time_of_their_own_go_by_the_clock(
+    database, outcomes, connection, make, monkeypatch
+) -> None:
+    monkeypatch.setattr("storage.partitions.DELETE_AT_ONCE", 2)
     old, young = NOW - 401 * DAY, NOW - 399 * DAY
     for first_seen_at in (UNDATED, NOW - 3_000 * DAY):
-        ended = [make.outcome(first_seen_at=first_seen_at, finished_at=at) for at in (old, young, young)]
+        ended = [make.outcome(first_seen_at=first_seen_at, finished_at=at) for at in (old, old, old, young, young)]
         await outcomes.store_outcomes(ended)
     steps = await keep(database, NOW)
     assert [(step.act, step.partition, step.rows) for step in steps] == [
-        (Act.DELETE_ROWS, "notification_outcome_undated", 1),
-        (Act.DELETE_ROWS, "notification_outcome_default", 1),
+        (Act.DELETE_ROWS, "notification_outcome_undated", 3),
+        (Act.DELETE_ROWS, "notification_outcome_default", 3),
     ]
     assert await lies(connection) == {"undated": 2, "default": 2}
 

@@ -253,3 +253,10 @@ async def test_an_event_told_twice_is_listed_once(reader, outcomes, make):
     await outcomes.store_events([make.event(1, [one]), make.event(2, [one])])
     page = await reader.of_shipment("shipment-1", after=None, limit=10)
     assert [item.id for item in page.items] == [one]
+
+
+async def test_a_plan_lasts_as_long_as_its_connection(statuses):
+    """The pool takes back what a session has set when the connection comes back to it."""
+    for _ in range(3):
+        async with statuses._database.connection() as connection:
+            assert await connection.fetchval("SHOW plan_cache_mode") == "force_generic_plan"
