@@ -35,8 +35,8 @@ class Drained(Exception):
 class Engine:
     """One per worker, for its event loop only.
 
-    ``is_member`` tells whether the group counts this worker in (`streaming.lease`). ``end`` is called with a reason
-    when the process cannot go on, and does not return.
+    ``is_member`` tells whether the group counts this worker in (`streaming.lease`), ``assignments`` how often its
+    partitions have changed. ``end`` is called with a reason when the process cannot go on, and does not return.
     """
 
     def __init__(

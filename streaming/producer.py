@@ -104,6 +104,8 @@ class Producer:
                 "message.max.bytes": MAX_REQUEST_BYTES,
                 "queue.buffering.max.messages": LOCAL_QUEUE_MESSAGES,
                 "delivery.timeout.ms": int(stale_after_s * 1000),
+                # Its own ten seconds are longer than a record may wait.
+                "reconnect.backoff.max.ms": 1_000,
                 # Kafka's own partitioner: librdkafka's default would break co-partitioned tables.
                 "partitioner": "murmur2_random",
             },
