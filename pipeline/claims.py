@@ -1,8 +1,8 @@
 """Which records of a partition may a crash have told already? One row says it for the whole partition.
 
 Before a call its records are claimed, and the row is written and acknowledged; when its results are durable they are
-done, which the next claim's row says. Whoever reads the partition next skips what is done and looks for what came of the
-rest. Offsets below what is committed are never read again, so they leave the row.
+done, which the next claim's row says. Whoever reads the partition next skips what is done and looks for what came of
+the rest. Offsets below what is committed are never read again, so they leave the row.
 
     row = {"claimed": [[first, last], …], "done": [[first, last], …], "windows": [[from_ms, until_ms], …]}
 
