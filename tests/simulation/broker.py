@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from faust.types.tuples import TP
 
 import topics
-from streaming.producer import ProduceFailed, Record
+from streaming.member import stale_after
+from streaming.producer import ProduceFailed, Record, TimedOut
 from tests.simulation.choices import place_name
 
 if TYPE_CHECKING:
@@ -131,17 +132,24 @@ class SimulatedProducer:
         self._life = life
 
     async def send_all(self, records: Sequence[Record]) -> dict[int, int]:
-        """As the real one. Of a batch that fails, or whose sender dies, any beginning may be durable."""
+        """As the real one. Of a batch that fails, goes stale, or whose sender dies, any beginning may be durable."""
         if not records:
             return {}
         life, world = self._life, self._life.world
         await life.step("before it produces")
-        way = world.choices.take(place_name(life.name, "produce"), 6, 60.0)
-        if way == 5:
+        way = world.choices.take(place_name(life.name, "produce"), 8, 60.0)
+        if way >= 5:
             kept = world.choices.take(place_name(life.name, "kept"), len(records) + 1, 2.0)
-            world.note(life.name, "fails to produce: %d of %d records are kept", kept, len(records))
+            word = "fails" if way == 5 else "goes stale"
+            world.note(life.name, "its produce %s: %d of %d records are kept", word, kept, len(records))
             self._land(records[:kept])
-            raise ProduceFailed("told to fail")
+            if way == 5:
+                raise ProduceFailed("told to fail")
+            if way == 6:
+                await asyncio.sleep(stale_after(world.session_timeout_s))
+            else:
+                await life.freeze("while its records wait")
+            raise TimedOut("told to wait")
         offsets: dict[int, int] = {}
         landed = world.loop.create_future()
 

@@ -9,6 +9,7 @@ from collections.abc import Coroutine
 from contextvars import Context, copy_context
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from streaming.member import stale_after
 from tests.simulation.choices import place_name
 from tests.simulation.loop import LIFE, Ended, Handle
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 # One step in so many meets a mishap, about.
 MISHAP_ONE_IN = 120.0
 SHORT_S, LONG_S = 1.0, 15.0
+KILL, SHORT_FREEZE, LONG_FREEZE, CUT_OFF = 1, 2, 3, 4
 
 
 class Life:
@@ -49,8 +51,9 @@ class Life:
             self.end(f"{type(error).__name__}: {error}")
 
     def is_member(self) -> bool:
-        """As `streaming.lease.Lease` has it."""
-        return self.heard_at is None or self.world.loop.time() < self.heard_at + self.world.session_timeout_s
+        """As `streaming.lease.Lease` has it, with the term that `streaming.app` gives it."""
+        term_s = self.world.session_timeout_s - stale_after(self.world.session_timeout_s)
+        return self.heard_at is None or self.world.loop.time() < self.heard_at + term_s
 
     def end(self, reason: str) -> NoReturn:
         """The process ends itself, as `streaming.watchdog.end_process` does."""
@@ -74,6 +77,11 @@ class Life:
         if self.dead or self.frozen:
             await self.pause()
 
+    async def freeze(self, what: str) -> None:
+        """Longer than its group waits, if mishaps may still strike."""
+        self._strike(LONG_FREEZE, what)
+        await self.pause()
+
     async def pause(self) -> None:
         """A turn of the loop, which comes when a frozen process wakes, and in a dead one never."""
         await asyncio.sleep(0)
@@ -86,16 +94,16 @@ class Life:
     def _strike(self, mishap: int, what: str) -> None:
         if self.dead or self.frozen or not self.world.may_strike():
             return
-        if mishap == 1:
+        if mishap == KILL:
             self.world.note(self.name, "is killed %s", what)
             self.die()
-        elif mishap == 4:
+        elif mishap == CUT_OFF:
             if not self.cut_off:
                 self.world.note(self.name, "cannot reach its coordinator for %g s, from %s", LONG_S, what)
                 self.cut_off = True
                 self._lose_touch(LONG_S, self._reconnect)
         else:
-            seconds = SHORT_S if mishap == 2 else LONG_S
+            seconds = SHORT_S if mishap == SHORT_FREEZE else LONG_S
             self.world.note(self.name, "is frozen for %g s %s", seconds, what)
             self.frozen = True
             self._lose_touch(seconds, self._thaw)

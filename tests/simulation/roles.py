@@ -27,6 +27,7 @@ from pipeline.subscriptions import Recipient, Subscription
 from streaming.delay import DelayService
 from streaming.engine import Engine
 from streaming.inflight import Fetch
+from streaming.member import MembersProducer
 from streaming.watchdog import Patience
 from tables.claims import Claims
 from tables.seen import SeenEvents
@@ -109,7 +110,9 @@ class SimulatedApp:
         self.metrics: Any = NoMetrics()
         self.guard = DeadLetterGuard(DEAD_LETTERS, self.engine, self.metrics)
         self.patience = Patience(PATIENCE_S, clock=life.world.loop.time)
-        self.records_out = SimulatedProducer(life)
+        self.records_out = MembersProducer(
+            SimulatedProducer(life), self.engine.membership, lambda: self.engine.assignments
+        )
         self.consumer_generation_id = -1
         self.made: list[SimulatedTable] = []
         self._streams: dict[str, SimulatedStream] = {}

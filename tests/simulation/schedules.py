@@ -121,7 +121,15 @@ def _publish(world: World, event: StatusEvent) -> None:
     world.broker.append(Record(topics.STATUS, key.encode(), encode(event)))
 
 
-TIMED = ("agents.send", "agents.telling", "agents.sink", "streaming.consumer", "streaming.engine", "tables.claims")
+TIMED = (
+    "agents.send",
+    "agents.telling",
+    "agents.sink",
+    "streaming.consumer",
+    "streaming.engine",
+    "streaming.member",
+    "tables.claims",
+)
 
 
 @contextmanager

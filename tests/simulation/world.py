@@ -203,7 +203,7 @@ class World:
             worker.group.catch_up(worker.listener)
 
     def ended(self, life: Life, reason: str) -> None:
-        if not reason.startswith("ProduceFailed: told to fail"):
+        if not reason.startswith(("ProduceFailed: told to fail", "TimedOut: told to wait")):
             self.checks.fail(f"{life.name} ended itself: {reason}")
 
     # The run
