@@ -142,7 +142,7 @@ class _Asker:
         return diagnosis.judge_partitions(facts)
 
     async def account(self) -> list[Finding]:
-        count, oldest_s = await probes.unaccounted(self._settings.postgres, TIMEOUT_S)
+        count, oldest_s = await probes.unaccounted(self._settings.postgres, diagnosis.ACCOUNT_DAYS, TIMEOUT_S)
         return diagnosis.judge_account(count, oldest_s, self._settings.retry_total_s)
 
     async def redis(self) -> list[Finding]:

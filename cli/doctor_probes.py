@@ -27,15 +27,14 @@ CHANGESETS = Path(__file__).parents[1] / "storage" / "migrations" / "changesets"
 CHANGESET = re.compile(r"^--changeset \w+:(\S+)", re.MULTILINE)
 
 APPLIED = "SELECT id FROM databasechangelog ORDER BY orderexecuted"
-# As the view `unaccounted_notification` has it, for as long as a dead letter can be told again, and some more: what was
-# lost before that has been wrong for weeks. A worker of the version before gives its outcomes no time.
+# As the view `unaccounted_notification` has it, within a time. A worker of the version before gives its outcomes none.
 UNACCOUNTED = """
     SELECT count(DISTINCT born.id), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8
     FROM event_ledger CROSS JOIN unnest(notification_ids) AS born (id)
-    WHERE first_seen_at >= now() - interval '45 days' AND NOT EXISTS (
+    WHERE first_seen_at >= now() - make_interval(days => $1) AND NOT EXISTS (
         SELECT FROM notification_outcome AS outcome
         WHERE outcome.notification_id = born.id
-            AND (outcome.first_seen_at >= now() - interval '60 days' OR outcome.first_seen_at = 'epoch')
+            AND (outcome.first_seen_at >= now() - make_interval(days => $1 + 15) OR outcome.first_seen_at = 'epoch')
     )
 """
 
@@ -69,10 +68,10 @@ async def applied_changesets(dsn: str, timeout_s: float) -> Sequence[str]:
             return []
 
 
-async def unaccounted(dsn: str, timeout_s: float) -> tuple[int, float]:
-    """How many notifications have not ended, and for how many seconds the oldest has not."""
+async def unaccounted(dsn: str, days: int, timeout_s: float) -> tuple[int, float]:
+    """How many notifications of so many days have not ended, and for how many seconds the oldest has not."""
     async with connected(dsn, timeout_s) as connection:
-        row = await connection.fetchrow(UNACCOUNTED)
+        row = await connection.fetchrow(UNACCOUNTED, days)
     return (row[0], row[1]) if row else (0, 0.0)
 
 

@@ -27,6 +27,8 @@ STUCK_S = 60.0
 DEAD_LETTERS_IN_AN_HOUR = 40
 # From given up to stored: what is on its way for longer than the retries last, and this, will not come.
 UNACCOUNTED_GRACE_S = 3_600.0
+# For as long as a dead letter can be told again, and some more: what was lost before has been wrong for weeks.
+ACCOUNT_DAYS = 45
 # Half of what `herald retention` makes: it has not been run for a week.
 PARTITIONS_END_S = 7 * 86_400.0
 STRAYS_COUNTED = 10_000
@@ -148,11 +150,11 @@ def judge_dead_letters(facts: DeadLetterFacts) -> list[Finding]:
 
 def judge_account(count: int, oldest_s: float, retry_total_s: float) -> list[Finding]:
     if oldest_s > retry_total_s + UNACCOUNTED_GRACE_S:
-        what, figure = "notifications without an end", f"{count}, oldest {duration(oldest_s)}"
+        what, figure = f"notifications of {ACCOUNT_DAYS} days without an end", f"{count}, oldest {duration(oldest_s)}"
         advice = "without lag or late retries above, it is a loss: SELECT * FROM unaccounted_notification"
         return [_wrong("account", what, figure, advice)]
     oldest = f", oldest {duration(oldest_s)}" if count else ""
-    return [_ok("account", "notifications on their way", f"{count}{oldest}")]
+    return [_ok("account", f"notifications of {ACCOUNT_DAYS} days on their way", f"{count}{oldest}")]
 
 
 def judge_schema(wanted: Sequence[str], applied: Sequence[str]) -> list[Finding]:

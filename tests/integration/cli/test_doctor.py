@@ -18,6 +18,7 @@ from cli.doctor import doctor
 from cli.doctor_kafka import CannotAsk, KafkaProbe
 from cli.doctor_probes import Address, applied_changesets, known_changesets, ping_redis, reach, unaccounted
 from cli.doctor_probes import partitions as found
+from pipeline.diagnosis import ACCOUNT_DAYS
 from pipeline.retention import AHEAD
 from pipeline.symptoms import TopicFacts
 from stack.postgres import execute
@@ -175,7 +176,7 @@ async def test_the_schema_is_known_by_its_changesets(database: str, empty_databa
 
 
 async def test_the_account_is_as_old_as_its_oldest(database: str) -> None:
-    assert await unaccounted(database, TIMEOUT_S) == (0, 0.0)
+    assert await unaccounted(database, ACCOUNT_DAYS, TIMEOUT_S) == (0, 0.0)
     connection = await asyncpg.connect(database, timeout=TIMEOUT_S)
     try:
         for offset, hours in enumerate((1, 3)):
@@ -197,7 +198,7 @@ async def test_the_account_is_as_old_as_its_oldest(database: str) -> None:
             )
     finally:
         await connection.close()
-    count, oldest_s = await unaccounted(database, TIMEOUT_S)
+    count, oldest_s = await unaccounted(database, ACCOUNT_DAYS, TIMEOUT_S)
     assert (count, oldest_s) == (2, pytest.approx(3 * 3_600, abs=30))
 
 
@@ -219,7 +220,7 @@ async def test_what_is_not_there_is_said(redis_url: str) -> None:
     for ask in (
         ping_redis("redis://127.0.0.1:1/0", 1.0),
         reach(Address("127.0.0.1", 1), 1.0),
-        unaccounted("postgresql://u:secret@127.0.0.1:1/x", 1.0),
+        unaccounted("postgresql://u:secret@127.0.0.1:1/x", ACCOUNT_DAYS, 1.0),
     ):
         with pytest.raises(CannotAsk) as refused:
             await ask
