@@ -110,7 +110,8 @@ def _drain_rate(account: Account, since_s: float, born_from_s: float, born_to_s:
 
 
 def all_down(play: Play) -> None:
-    with play.arena.injecting("all providers down", channels=tuple(Channel), calm_s=30.0):
+    # Connections break with calls under way.
+    with play.arena.injecting("all providers down", channels=tuple(Channel), in_flight=IN_FLIGHT, calm_s=30.0):
         for channel in Channel:
             play.arena.set_faults(channel, Faults(down=True))
         time.sleep(min(play.scale.provider_outage_s, 60.0))
