@@ -6,7 +6,7 @@ librdkafka's own making.
 
 import asyncio
 import logging
-import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Protocol
@@ -18,6 +18,11 @@ from confluent_kafka import Producer as LibrdkafkaProducer
 MAX_REQUEST_BYTES = 16 << 20
 LOCAL_QUEUE_MESSAGES = 200_000
 DELIVERY_TIMEOUT_S = 60.0
+
+# Deliveries are heard of on the event loop: on a thread of its own, librdkafka would take the interpreter from the loop
+# and give it back for each single record.
+POLL_S = 0.001
+POLL_WHILE_IDLE_S = 1.0
 
 
 # The type is librdkafka's; every value here is bytes.
@@ -43,13 +48,12 @@ class TimedOut(ProduceFailed):
 
 
 class _Batch:
-    """Counts deliveries on the poll thread and wakes the loop once, not once a record."""
+    """Counts deliveries and wakes whoever waits for them once, not once a record."""
 
     def __init__(self, records: int) -> None:
-        self._loop = asyncio.get_running_loop()
         self._left = records
         self._failures: dict[int, KafkaError] = {}
-        self.delivered: asyncio.Future[None] = self._loop.create_future()
+        self.delivered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.offsets: dict[int, int] = {}
 
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
@@ -59,7 +63,7 @@ class _Batch:
             self._failures[error.code()] = error
         self._left -= 1
         if not self._left:
-            self._loop.call_soon_threadsafe(self._settle)
+            self._settle()
 
     def _settle(self) -> None:
         if self.delivered.done():
@@ -111,15 +115,31 @@ class Producer:
             },
             logger=logging.getLogger("librdkafka"),
         )
-        self._closing = threading.Event()
-        self._thread = threading.Thread(target=self._poll, name="librdkafka-poll", daemon=True)
+        self._next_poll: asyncio.TimerHandle | None = None
+        self._is_idle = True
 
     def start(self) -> None:
-        self._thread.start()
+        """On the loop that ``send_all`` is called on."""
+        self._poll()
 
     def _poll(self) -> None:
-        while not self._closing.is_set():
-            self._producer.poll(0.1)
+        # Idle or not, librdkafka has its own log to tell.
+        self._is_idle = not len(self._producer)
+        self._poll_in(POLL_WHILE_IDLE_S if self._is_idle else POLL_S)
+        self._producer.poll(0)
+
+    def _poll_in(self, seconds: float) -> None:
+        if self._next_poll is not None:
+            self._next_poll.cancel()
+        self._next_poll = asyncio.get_running_loop().call_later(seconds, self._poll)
+
+    def _wake(self) -> None:
+        """Deliveries will be heard of from here on. Raises ProduceFailed."""
+        if self._next_poll is None:
+            raise ProduceFailed("the producer has not been started, or has been stopped")
+        if self._is_idle:
+            self._is_idle = False
+            self._poll_in(POLL_S)
 
     async def send_all(self, records: Sequence[Record]) -> dict[int, int]:
         """Produce every record and return once the broker has acknowledged all of them.
@@ -129,8 +149,7 @@ class Producer:
         """
         if not records:
             return {}
-        if not self._thread.is_alive():
-            raise ProduceFailed("the thread that hears of deliveries has ended")
+        self._wake()
         batch = _Batch(len(records))
         produce, on_delivery = self._producer.produce, batch.on_delivery
         for one in records:
@@ -141,6 +160,7 @@ class Producer:
                 except BufferError:
                     # Bounded by the delivery timeout: past it, the records that fill the queue fail and leave it.
                     await asyncio.sleep(0.01)
+                    self._wake()
                 except KafkaException as error:
                     raise ProduceFailed(str(error)) from error
         await batch.delivered
@@ -149,8 +169,14 @@ class Producer:
         return batch.offsets
 
     async def stop(self, timeout_s: float = 10.0) -> None:
-        """Wait for what is under way, then end the poll thread."""
-        await asyncio.to_thread(self._producer.flush, timeout_s)
-        self._closing.set()
-        if self._thread.is_alive():
-            await asyncio.to_thread(self._thread.join, timeout_s)
+        """Wait for what is under way; nothing can be sent afterwards."""
+        give_up_at = time.monotonic() + timeout_s
+        while len(self._producer) and time.monotonic() < give_up_at:
+            self._poll()
+            await asyncio.sleep(POLL_S)
+        # Whoever still waits hears that it failed.
+        self._producer.purge()
+        self._producer.poll(0)
+        if self._next_poll is not None:
+            self._next_poll.cancel()
+            self._next_poll = None

@@ -1,12 +1,11 @@
-"""A batch's deliveries are counted on librdkafka's thread and reported once."""
+"""A batch's deliveries are counted, and reported once."""
 
 import asyncio
-import threading
 
 import pytest
 from confluent_kafka import KafkaError
 
-from streaming.producer import ProduceFailed, Producer, Record, _Batch
+from streaming.producer import ProduceFailed, Producer, Record, TimedOut, _Batch
 
 
 class Delivered:
@@ -23,15 +22,9 @@ class Delivered:
 
 
 def deliver(batch: _Batch, *reports: tuple[KafkaError | None, Delivered]) -> None:
-    """On another thread, as librdkafka does."""
-
-    def report() -> None:
-        for error, message in reports:
-            batch.on_delivery(error, message)  # type: ignore[arg-type]
-
-    thread = threading.Thread(target=report)
-    thread.start()
-    thread.join()
+    """As a poll does."""
+    for error, message in reports:
+        batch.on_delivery(error, message)  # type: ignore[arg-type]
 
 
 async def test_a_batch_is_delivered_when_its_last_record_is() -> None:
@@ -78,7 +71,33 @@ async def test_a_record_too_large_for_any_broker_fails_at_once() -> None:
     await producer.stop(timeout_s=1)
 
 
-async def test_without_its_thread_nothing_is_waited_for() -> None:
+async def test_before_it_starts_and_after_it_stops_nothing_is_waited_for() -> None:
     producer = Producer("", on_produced=lambda *_: None)
-    with pytest.raises(ProduceFailed, match="thread"):
+    with pytest.raises(ProduceFailed, match="started"):
         await producer.send_all([Record("topic", None, b"")])
+    producer.start()
+    await producer.stop(timeout_s=1)
+    with pytest.raises(ProduceFailed, match="stopped"):
+        await producer.send_all([Record("topic", None, b"")])
+
+
+NOWHERE = "127.0.0.1:1"
+
+
+async def test_what_cannot_be_sent_is_heard_of_time_after_time() -> None:
+    producer = Producer(NOWHERE, on_produced=lambda *_: None, stale_after_s=0.1)
+    producer.start()
+    for _ in range(2):
+        with pytest.raises(TimedOut):
+            await asyncio.wait_for(producer.send_all([Record("topic", None, b"")]), 10)
+    await producer.stop(timeout_s=1)
+
+
+async def test_whoever_waits_when_it_stops_hears_that_it_failed() -> None:
+    producer = Producer(NOWHERE, on_produced=lambda *_: None)
+    producer.start()
+    sending = asyncio.create_task(producer.send_all([Record("topic", None, b"")]))
+    await asyncio.sleep(0)
+    await producer.stop(timeout_s=0.1)
+    with pytest.raises(ProduceFailed):
+        await asyncio.wait_for(sending, 5)
