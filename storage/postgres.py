@@ -1,7 +1,8 @@
 """Final outcomes and the event ledger, written to Postgres and read back.
 
-Both tables are written by COPY into a staging table and INSERT … ON CONFLICT DO NOTHING from there, in one transaction:
-fast, and whatever comes twice changes nothing. The first outcome of a notification wins.
+Whatever comes twice changes nothing, and the first outcome of a notification wins. Hardly anything comes twice: a batch
+goes into its table by COPY. Where the table does not take it, for a row that is there already or for any other reason,
+it goes by way of a staging table and INSERT … ON CONFLICT DO NOTHING, as do those after it until one is all new again.
 """
 
 from collections.abc import Sequence
@@ -16,10 +17,11 @@ from pipeline.ledger import EventRecord
 from pipeline.outcomes import Outcome
 from pipeline.ports import StoreResult
 from storage import rows, sql
-from storage.database import Database, encoded
+from storage.database import REFUSED, Connection, Database, encoded
 from storage.errors import RecordRefused
 from storage.rows import Row
 from storage.salvage import store_salvaging
+from storage.sql import Table
 from storage.statuses import NotificationStatus
 
 
@@ -46,6 +48,7 @@ class PostgresOutcomes:
 
     def __init__(self, dsn: str, *, timeout_s: float, pool_size: int) -> None:
         self._database = Database(dsn, timeout_s=timeout_s, pool_size=pool_size, on_connect=_make_staging)
+        self._staged: set[Table] = set()
 
     async def start(self) -> None:
         await self._database.start()
@@ -63,28 +66,36 @@ class PostgresOutcomes:
         return await store_salvaging(rows.event_rows(events), self._keep_events)
 
     async def _keep_outcomes(self, batch: Sequence[Row]) -> int:
-        return await self._keep("incoming_outcome", sql.OUTCOME_COLUMNS, batch, sql.KEEP_OUTCOMES)
+        return await self._keep(sql.OUTCOMES, batch)
 
     async def _keep_events(self, batch: Sequence[Row]) -> int:
-        return await self._keep("incoming_event", sql.LEDGER_COLUMNS, batch, sql.KEEP_EVENTS)
+        return await self._keep(sql.EVENTS, batch)
 
-    async def _keep(self, staging: str, columns: Sequence[str], batch: Sequence[Row], keep: str) -> int:
+    async def _keep(self, table: Table, batch: Sequence[Row]) -> int:
         """All of ``batch`` or nothing; returns how many rows are new."""
         if not batch:
             return 0
         try:
-            return await self._copy(staging, columns, batch, keep)
+            return await self._write(table, batch)
         except RecordRefused:
             # Looked for only now: hardly any text holds what Postgres does not take.
             if (cleaned := rows.storable(batch)) == batch:
                 raise
-        return await self._copy(staging, columns, cleaned, keep)
+        return await self._write(table, cleaned)
 
-    async def _copy(self, staging: str, columns: Sequence[str], batch: Sequence[Row], keep: str) -> int:
-        async with self._database.connection() as connection, connection.transaction():
-            with encoded():
-                await connection.copy_records_to_table(staging, records=batch, columns=columns, schema_name="pg_temp")
-            return int((await connection.execute(keep)).rpartition(" ")[2])
+    async def _write(self, table: Table, batch: Sequence[Row]) -> int:
+        async with self._database.connection() as connection:
+            if table not in self._staged:
+                try:
+                    return await _copy(connection, table.name, table, batch)
+                except (*REFUSED, RecordRefused):
+                    self._staged.add(table)
+            async with connection.transaction():
+                await _copy(connection, table.staging, table, batch)
+                new = _count(await connection.execute(table.keep))
+        if new == len(batch):
+            self._staged.discard(table)
+        return new
 
 
 class PostgresStatuses:
@@ -136,6 +147,16 @@ class PostgresStatuses:
 
 async def _make_staging(connection: "asyncpg.Connection[asyncpg.Record]") -> None:
     await connection.execute(sql.STAGING)
+
+
+async def _copy(connection: Connection, name: str, table: Table, batch: Sequence[Row]) -> int:
+    with encoded():
+        return _count(await connection.copy_records_to_table(name, records=batch, columns=table.columns))
+
+
+def _count(tag: str) -> int:
+    """Of ``COPY 5`` and ``INSERT 0 5``."""
+    return int(tag.rpartition(" ")[2])
 
 
 def _status(record: asyncpg.Record) -> NotificationStatus:

@@ -1,5 +1,7 @@
 """Every statement that the adapters send to Postgres; the schema itself stands in ``migrations/``."""
 
+from typing import NamedTuple
+
 from pipeline.outcomes import Outcome
 
 OUTCOME_COLUMNS = Outcome.__struct_fields__  # the table's columns are the record's fields
@@ -38,29 +40,49 @@ FROM event_ledger_default
 WITH NO DATA;
 """
 
-KEEP_OUTCOMES = """
-INSERT INTO notification_outcome (
-    notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
-    template, template_version, locale, lane, created_at, finished_at, first_seen_at
-)
-SELECT
-    notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
-    template, template_version, locale, lane, created_at, finished_at, first_seen_at
-FROM incoming_outcome
-ON CONFLICT DO NOTHING
-"""
 
-KEEP_EVENTS = """
-INSERT INTO event_ledger (
-    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-    notifications, notification_ids, recorded_at, first_seen_at
+class Table(NamedTuple):
+    """Where rows go; by way of ``staging`` with ``keep`` where some of them may be there already."""
+
+    name: str
+    columns: tuple[str, ...]
+    staging: str
+    keep: str
+
+
+OUTCOMES = Table(
+    "notification_outcome",
+    OUTCOME_COLUMNS,
+    "incoming_outcome",
+    """
+    INSERT INTO notification_outcome (
+        notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference,
+        attempts, template, template_version, locale, lane, created_at, finished_at, first_seen_at
+    )
+    SELECT
+        notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference,
+        attempts, template, template_version, locale, lane, created_at, finished_at, first_seen_at
+    FROM incoming_outcome
+    ON CONFLICT DO NOTHING
+    """,
 )
-SELECT
-    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-    notifications, notification_ids, recorded_at, first_seen_at
-FROM incoming_event
-ON CONFLICT DO NOTHING
-"""
+
+EVENTS = Table(
+    "event_ledger",
+    LEDGER_COLUMNS,
+    "incoming_event",
+    """
+    INSERT INTO event_ledger (
+        source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
+        notifications, notification_ids, recorded_at, first_seen_at
+    )
+    SELECT
+        source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
+        notifications, notification_ids, recorded_at, first_seen_at
+    FROM incoming_event
+    ON CONFLICT DO NOTHING
+    """,
+)
 
 # To plan for sixty partitions takes ten times as long as to look into them, and no plan depends on who is asked for.
 PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}

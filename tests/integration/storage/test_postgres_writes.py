@@ -49,6 +49,18 @@ async def test_overlapping_batches_store_each_outcome_once(outcomes, database, m
     assert row["count"] == 60
 
 
+async def test_what_is_known_and_what_is_refused_may_come_in_one_batch_with_what_is_new(outcomes, database, make):
+    known = make.outcome()
+    assert (await outcomes.store_outcomes([known])).stored == 1
+    for _ in range(2):
+        result = await outcomes.store_outcomes([make.outcome(), known, make.outcome(attempts=-1), make.outcome()])
+        assert (result.stored, [rejected.index for rejected in result.rejected]) == (2, [2])
+    for _ in range(2):
+        assert (await outcomes.store_outcomes([make.outcome(), make.outcome()])).stored == 2
+    [row] = await fetch(database, "SELECT count(*) FROM notification_outcome")
+    assert row["count"] == 9
+
+
 async def test_the_first_outcome_wins_within_a_batch_and_across_batches(outcomes, database, make):
     one, two = str(uuid.uuid4()), str(uuid.uuid4())
     batch = [

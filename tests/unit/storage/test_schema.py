@@ -37,11 +37,9 @@ def test_each_changeset_is_named_after_its_file_and_has_its_rollback(changeset):
     assert re.findall(r"^--rollback \S", text, re.MULTILINE)
 
 
-@pytest.mark.parametrize(
-    ("statement", "columns"), [(sql.KEEP_OUTCOMES, sql.OUTCOME_COLUMNS), (sql.KEEP_EVENTS, sql.LEDGER_COLUMNS)]
-)
-def test_every_column_that_is_copied_in_is_kept(statement, columns):
-    into, chosen = re.findall(r"(?:INTO \w+ \(|SELECT)([\w\s,]+)(?:\)|FROM)", statement)
+@pytest.mark.parametrize("table", [sql.OUTCOMES, sql.EVENTS], ids=lambda table: table.name)
+def test_every_column_that_is_copied_in_is_kept(table):
+    into, chosen = re.findall(r"(?:INTO \w+ \(|SELECT)([\w\s,]+)(?:\)|FROM)", table.keep)
     words = [re.findall(r"\w+", part) for part in (into, chosen)]
     assert words[0] == words[1]
-    assert set(words[0]) == set(columns)
+    assert set(words[0]) == set(table.columns)
