@@ -2,7 +2,8 @@
 
 A side has started, its consumers have joined, nothing is to be done. Whoever reads the status topic is stopped
 (SIGSTOP), the topic filled, and at the moment that they are let go on the clock starts. It ends when the last
-notification's row is committed, of which a trigger tells. CPU is counted until all rows are there.
+notification's row is committed, of which a trigger tells. CPU is counted until all rows are there, and for the moment
+that it takes to be sure of it.
 """
 
 import os
