@@ -47,8 +47,8 @@ class Opened(Protocol):
 class WorkerPolicy:
     """How one worker behaves; seconds and records.
 
-    After a fetch that brought something the next waits for ``gather_s``: where a turn costs the same for one record as
-    for many, and nobody waits for it.
+    With ``gather_s`` there is one fetch in so long, a few at once apart: for a role whose turn costs the same for one
+    record as for many (`streaming.pace`).
     """
 
     group: str

@@ -16,6 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
+from streaming.pace import Pace
 from streaming.recovery import Tables
 from streaming.stand import Stand
 from streaming.thread import FetchThread
@@ -127,6 +128,7 @@ class FetchConsumer(driver.Consumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set
+        pace = Pace(self.app.policy.gather_s)
         try:
             while not (consumer_stopped() or fetcher_stopped()):
                 fetched, _ = await self._wait_next_records(POLL_S)
@@ -135,7 +137,7 @@ class FetchConsumer(driver.Consumer):
                     await self._deliver(fetched)
                     # A full fetch says that more has gathered already.
                     full = sum(map(len, fetched.values())) >= self.app.policy.fetch_messages
-                    await asyncio.sleep(0 if full else self.app.policy.gather_s)
+                    await asyncio.sleep(0 if full else pace.rest_s(time.monotonic()))
                 else:
                     await asyncio.sleep(0)
         except ConsumerStoppedError:
