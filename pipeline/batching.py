@@ -1,6 +1,6 @@
 """Which messages go into the next provider call?
 
-- A batch is due when it is full (count or bytes), when its oldest message has waited for the linger, or at once while
+- A batch is due when it is full (count or bytes), when its oldest message has waited for some lingers, or at once while
   no call of its lane is under way: batching costs nothing without load.
 - Messages of one key never travel in two calls at once: a later one waits until the earlier call is answered. Within a
   batch they keep their order, which the provider keeps too.
@@ -53,14 +53,14 @@ class LaneQueue(Generic[T]):
         self._ready.append(item)
         self._bytes += item.size
 
-    def due_in(self, now: float) -> float | None:
+    def due_in(self, now: float, *, lingers: int = 1) -> float | None:
         """Seconds until a batch is due: 0 if it is, None while there is nothing to wait for."""
         if not self._ready:
             return None
         full = len(self._ready) >= self._policy.messages or self._bytes >= self._policy.size_bytes
         if full or not self.calls:
             return 0.0
-        return max(0.0, self._ready[0].queued_at + self._policy.linger_s - now)
+        return max(0.0, self._ready[0].queued_at + lingers * self._policy.linger_s - now)
 
     def take(self, most: int | None = None) -> list[Item[T]]:
         """The next batch, of at most ``most`` messages, whose keys are busy until `release`.

@@ -1,6 +1,7 @@
 """Which call is made next? Urgent before bulk, within the calls allowed, none that the circuit does not let through.
 
-- Bulk leaves some of the calls to urgent.
+- Some of the calls are for urgent alone. Beyond those it takes what bulk could have had, a call for a few messages
+  where bulk would fill it: the more of them it has, the longer its batches wait to be full.
 - While the circuit is open nothing is called; messages stay in their queues, and with full queues nothing more is
   fetched: their partitions stand still.
 - A probe is one message, of another recipient each time, and of each lane in turn: one that never works must not keep
@@ -22,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class CallPolicy:
-    """``calls`` at once; bulk leaves ``for_urgent`` of them free."""
+    """``calls`` at once, ``for_urgent`` of them for urgent alone."""
 
     calls: int
     for_urgent: int
@@ -71,7 +72,7 @@ class Dispatch(Generic[T]):
         for lane, queue in self._in_turn():
             if not self._has_room(lane):
                 continue
-            while (due_in := queue.due_in(now)) == 0:
+            while (due_in := queue.due_in(now, lingers=self._lingers(lane))) == 0:
                 if items := queue.take(None if self.circuit is CircuitState.CLOSED else 1):
                     return Call(lane, items, self._circuit.begin())
             if due_in is not None:
@@ -84,8 +85,14 @@ class Dispatch(Generic[T]):
         return lanes[::-1] if bulk_first else lanes
 
     def _has_room(self, lane: Lane) -> bool:
-        under_way = sum(queue.calls for queue in self._queues.values())
-        return under_way < self._calls.calls - (self._calls.for_urgent if lane is Lane.BULK else 0)
+        urgent, bulk = (self._queues[one].calls for one in (Lane.URGENT, Lane.BULK))
+        # What urgent has of its own need not be left free for it.
+        return bulk + (urgent if lane is Lane.URGENT else max(urgent, self._calls.for_urgent)) < self._calls.calls
+
+    def _lingers(self, lane: Lane) -> int:
+        if lane is Lane.BULK or not self._queues[Lane.BULK]:
+            return 1
+        return max(1, self._queues[lane].calls - self._calls.for_urgent + 1)
 
     def answer(self, call: Call[T], results: Sequence[SendResult], now: float) -> None:
         """What the provider said to the call, so that the circuit learns of it."""

@@ -1,5 +1,7 @@
 """Which call is next: urgent first, and while the provider is down none but probes."""
 
+import pytest
+
 from pipeline.batching import BatchPolicy, Item
 from pipeline.circuit import CircuitPolicy, CircuitState
 from pipeline.dispatch import Call, CallPolicy, Dispatch
@@ -60,6 +62,34 @@ def test_a_batch_that_is_not_full_waits_beside_another_call() -> None:
     push(queue, "b", at=1.0)
     assert queue.next(1.25) == 0.25
     assert values(take(queue, 1.5)) == ["b"]
+
+
+def test_urgent_waits_longer_for_each_call_that_it_takes_from_bulk() -> None:
+    queue = dispatch(calls=9, for_urgent=2)
+    for call in ("u1", "u2", "u3"):
+        push(queue, call, lane=Lane.URGENT)
+        take(queue, 0.5)
+    push(queue, "u4", lane=Lane.URGENT, at=1.0)
+    assert queue.next(1.0) == 0.5, "there is no bulk to take it from"
+    push(queue, "b1", at=1.0)
+    assert values(take(queue, 1.0)) == ["b1"], "its first call waits for nothing"
+    push(queue, "b2", at=1.4)
+    assert queue.next(1.5) == pytest.approx(0.4), "bulk's batch comes before urgent's, which waits for two lingers"
+    push(queue, "u5", "u6", lane=Lane.URGENT, at=1.5)
+    assert values(take(queue, 1.5)) == ["u4", "u5", "u6"], "a full one waits for nothing"
+
+
+def test_what_urgent_has_need_not_be_left_free_for_it_again() -> None:
+    queue = dispatch(calls=4, for_urgent=2)
+    push(queue, "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9")
+    take(queue)
+    take(queue)
+    assert queue.next(0.0) is None
+    push(queue, "u1", "u2", "u3", "u4", lane=Lane.URGENT)
+    take(queue)
+    assert queue.next(0.0) == 0.5, "a call is left for urgent, whose next batch is not full"
+    assert values(take(queue, 0.5)) == ["u4"]
+    assert queue.next(0.5) is None
 
 
 def test_what_a_dead_provider_was_not_told_goes_back_to_the_front_in_order() -> None:
