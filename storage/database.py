@@ -57,6 +57,11 @@ def encoded() -> Iterator[None]:
         raise RecordRefused(_described(error)) from error
 
 
+def affected(tag: str) -> int:
+    """How many rows a command was about: the last word of its tag, as in ``COPY 5`` and ``INSERT 0 5``."""
+    return int(tag.rpartition(" ")[2])
+
+
 class Database:
     """Opens connections when they are needed: an unreachable Postgres is no reason not to start.
 

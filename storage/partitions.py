@@ -16,7 +16,7 @@ import asyncpg
 from pipeline.errors import HeraldError
 from pipeline.retention import RetentionPolicy, Span, to_drop, to_make
 from storage import sql
-from storage.database import translated
+from storage.database import affected, translated
 
 CONNECT_TIMEOUT_S = 10.0
 # Rows that had no partition are moved, and another run may be at it.
@@ -87,7 +87,7 @@ class Partitions:
                 await self._connection.execute(sql.MAKE_PARTITION.format(**words))
                 moved = await self._connection.execute(sql.MOVE_ROWS.format(**words))
                 await self._connection.execute(sql.ATTACH_PARTITION.format(**words))
-        return _count(moved)
+        return affected(moved)
 
     async def drop(self, name: str) -> None:
         """Raises Busy."""
@@ -105,7 +105,7 @@ class Partitions:
         delete = sql.DELETE_OLD_ROWS.format(name=name, clock=clock)
         deleted = 0
         with translated():
-            while some := _count(await self._connection.execute(delete, oldest, DELETE_AT_ONCE)):
+            while some := affected(await self._connection.execute(delete, oldest, DELETE_AT_ONCE)):
                 deleted += some
         return deleted
 
@@ -186,7 +186,3 @@ def _hurried() -> Iterator[None]:
         yield
     except asyncpg.LockNotAvailableError as error:
         raise Busy("somebody holds the table for long: the next run tries again") from error
-
-
-def _count(tag: str) -> int:
-    return int(tag.rpartition(" ")[2])

@@ -17,7 +17,7 @@ from pipeline.ledger import EventRecord
 from pipeline.outcomes import Outcome
 from pipeline.ports import StoreResult
 from storage import rows, sql
-from storage.database import REFUSED, Connection, Database, encoded
+from storage.database import REFUSED, Connection, Database, affected, encoded
 from storage.errors import RecordRefused
 from storage.rows import Row
 from storage.salvage import store_salvaging
@@ -92,7 +92,7 @@ class PostgresOutcomes:
                     self._staged.add(table)
             async with connection.transaction():
                 await _copy(connection, table.staging, table, batch)
-                new = _count(await connection.execute(table.keep))
+                new = affected(await connection.execute(table.keep))
         if new == len(batch):
             self._staged.discard(table)
         return new
@@ -151,12 +151,7 @@ async def _make_staging(connection: "asyncpg.Connection[asyncpg.Record]") -> Non
 
 async def _copy(connection: Connection, name: str, table: Table, batch: Sequence[Row]) -> int:
     with encoded():
-        return _count(await connection.copy_records_to_table(name, records=batch, columns=table.columns))
-
-
-def _count(tag: str) -> int:
-    """Of ``COPY 5`` and ``INSERT 0 5``."""
-    return int(tag.rpartition(" ")[2])
+        return affected(await connection.copy_records_to_table(name, records=batch, columns=table.columns))
 
 
 def _status(record: asyncpg.Record) -> NotificationStatus:

@@ -22,66 +22,33 @@ LEDGER_COLUMNS = (
     "first_seen_at",
 )
 
-# A staging table lives as long as its connection and empties itself: made once, it leaves the catalogs in peace.
-# Without constraints of its own, so that a record is refused by the real table and for the real table's reason.
-# Its columns are named, and the default partitions are there only once all migrations have run: until then it waits.
-STAGING = """
-CREATE TEMPORARY TABLE incoming_outcome ON COMMIT DELETE ROWS AS
-SELECT
-    notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference, attempts,
-    template, template_version, locale, lane, created_at, finished_at, first_seen_at
-FROM notification_outcome_default
-WITH NO DATA;
-CREATE TEMPORARY TABLE incoming_event ON COMMIT DELETE ROWS AS
-SELECT
-    source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-    notifications, notification_ids, recorded_at, first_seen_at
-FROM event_ledger_default
-WITH NO DATA;
-"""
-
 
 class Table(NamedTuple):
-    """Where rows go; by way of ``staging`` with ``keep`` where some of them may be there already."""
+    """Where rows go; by way of ``staging`` where some of them may be there already."""
 
     name: str
     columns: tuple[str, ...]
     staging: str
-    keep: str
+
+    @property
+    def keep(self) -> str:
+        return KEEP.format(name=self.name, staging=self.staging, columns=", ".join(self.columns))
 
 
-OUTCOMES = Table(
-    "notification_outcome",
-    OUTCOME_COLUMNS,
-    "incoming_outcome",
-    """
-    INSERT INTO notification_outcome (
-        notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference,
-        attempts, template, template_version, locale, lane, created_at, finished_at, first_seen_at
-    )
-    SELECT
-        notification_id, event_id, shipment_id, channel, recipient, status, reason, provider, provider_reference,
-        attempts, template, template_version, locale, lane, created_at, finished_at, first_seen_at
-    FROM incoming_outcome
-    ON CONFLICT DO NOTHING
-    """,
-)
+KEEP = "INSERT INTO {name} ({columns}) SELECT {columns} FROM {staging} ON CONFLICT DO NOTHING"
 
-EVENTS = Table(
-    "event_ledger",
-    LEDGER_COLUMNS,
-    "incoming_event",
-    """
-    INSERT INTO event_ledger (
-        source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-        notifications, notification_ids, recorded_at, first_seen_at
-    )
-    SELECT
-        source_topic, source_partition, source_offset, source_index, event_id, shipment_id, status, disposition, reason,
-        notifications, notification_ids, recorded_at, first_seen_at
-    FROM incoming_event
-    ON CONFLICT DO NOTHING
-    """,
+OUTCOMES = Table("notification_outcome", OUTCOME_COLUMNS, "incoming_outcome")
+EVENTS = Table("event_ledger", LEDGER_COLUMNS, "incoming_event")
+
+# A staging table lives as long as its connection and empties itself: made once, it leaves the catalogs in peace.
+# Without constraints of its own, so that a record is refused by the real table and for the real table's reason.
+# Its columns are named, and the default partitions are there only once all migrations have run: until then it waits.
+MAKE_STAGING = """
+CREATE TEMPORARY TABLE {staging} ON COMMIT DELETE ROWS AS SELECT {columns} FROM {name}_default WITH NO DATA;
+"""
+STAGING = "".join(
+    MAKE_STAGING.format(name=table.name, staging=table.staging, columns=", ".join(table.columns))
+    for table in (OUTCOMES, EVENTS)
 )
 
 # To plan for sixty partitions takes ten times as long as to look into them, and no plan depends on who is asked for.
