@@ -172,7 +172,7 @@ class Producer:
         """Wait for what is under way; nothing can be sent afterwards."""
         give_up_at = time.monotonic() + timeout_s
         while len(self._producer) and time.monotonic() < give_up_at:
-            self._poll()
+            self._producer.poll(0)
             await asyncio.sleep(POLL_S)
         # Whoever still waits hears that it failed.
         self._producer.purge()
