@@ -86,8 +86,7 @@ class Enricher:
                     turn.out.clear()
         await self.out.send_all(turn.out)
         # Only now: a row that is there says that its notifications are durable.
-        for partition, rows in turn.seen.items():
-            await self.seen.put(self.out, partition, rows)
+        await self.seen.put(self.out, turn.seen)
         self.metrics.events(turn.dispositions)
         self.metrics.created(turn.created)
         self.metrics.dead_lettered(turn.dead)

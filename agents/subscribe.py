@@ -42,8 +42,7 @@ class Subscriber:
                     refused.append(dead_letter(record.key, record.value, trail, reason, str(refusal), record.headers))
                     self.metrics.dead_lettered(Counter({reason: 1}))
         await self.out.send_all(refused)
-        for partition, some in rows.items():
-            await self.subscriptions.put(self.out, partition, some)
+        await self.subscriptions.put(self.out, rows)
 
 
 def _row(key: bytes | None, value: bytes | None, partition: int, partitions: int) -> Row:

@@ -5,7 +5,7 @@ round: RocksDB only ever holds what the changelog holds, rows are written a batc
 from any task. Assignment, recovery and standby stay Faust's.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import faust
@@ -66,16 +66,23 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             found.status()
         return rows
 
-    async def write(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
-        """Put rows (None deletes) and return when the broker has them. Raises ProduceFailed, Drained."""
-        if not rows:
-            return
+    async def write(self, producer: RecordSink, rows: Mapping[int, Sequence[Row]]) -> None:
+        """Put rows by partition (None deletes) and return when the broker has them. Raises ProduceFailed, Drained.
+
+        All of them are under way at once: one partition after the other, each would wait for the broker anew.
+        """
         topic = self.changelog_topic_name
-        offsets = await producer.send_all([Record(topic, key, value, None, partition) for key, value in rows])
+        records = [Record(topic, *row, None, partition) for partition, some in rows.items() for row in some]
+        offsets = await producer.send_all(records)
+        for partition, last in offsets.items():
+            self._follow(partition, rows[partition], last)
+
+    def _follow(self, partition: int, rows: Sequence[Row], last: int) -> None:
+        """The changelog has ``rows``, up to the offset ``last``."""
         batch = _batch(rows)
         database = self._database(partition)
         with self.store.watched(partition):
-            known, last = database.get(OFFSET_KEY), offsets[partition]
+            known = database.get(OFFSET_KEY)
             if last - len(rows) == (int(known) if known is not None else -1):
                 batch.put(OFFSET_KEY, str(last).encode())
             # Otherwise somebody else has written since, or a part of these is there twice: the next recovery reads it.

@@ -108,9 +108,7 @@ class Claims:
                 # In this order: a crash between the two leaves too much, never too little.
                 rows[tp.partition].append((_prefix(tp) + self._owner.encode(), row))
                 rows[tp.partition] += [(key, None) for key in self._inherited.pop(tp, ())]
-            await asyncio.gather(
-                *(self.table.write(self._producer, partition, some) for partition, some in rows.items())
-            )
+            await self.table.write(self._producer, rows)
 
 
 def _prefix(tp: TP) -> bytes:

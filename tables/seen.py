@@ -22,8 +22,12 @@ class SeenEvents:
         row = self.table.read(partition, identity.encode())
         return None if row is None else self._decode(row)
 
-    async def put(self, producer: RecordSink, partition: int, rows: Mapping[str, SeenRow]) -> None:
-        """Returns when the broker has the rows: only after what they stand for is durable itself."""
+    async def put(self, producer: RecordSink, rows: Mapping[int, Mapping[str, SeenRow]]) -> None:
+        """Rows by partition; returns when the broker has them: only after what they stand for is durable itself."""
         await self.table.write(
-            producer, partition, [(identity.encode(), self._encode(row)) for identity, row in rows.items()]
+            producer,
+            {
+                partition: [(identity.encode(), self._encode(row)) for identity, row in some.items()]
+                for partition, some in rows.items()
+            },
         )

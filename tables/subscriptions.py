@@ -1,6 +1,6 @@
 """Who is told about the shipments of this partition? Rows by shipment, as published and checked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import faust
 import msgspec
@@ -20,6 +20,6 @@ class Subscriptions:
         row = self.table.read(partition, shipment_id.encode())
         return None if row is None else self._decode(row)
 
-    async def put(self, producer: RecordSink, partition: int, rows: Sequence[Row]) -> None:
-        """Rows are values of ``cargo.subscriptions.v1`` that decode; None takes a subscription away."""
-        await self.table.write(producer, partition, rows)
+    async def put(self, producer: RecordSink, rows: Mapping[int, Sequence[Row]]) -> None:
+        """Rows by partition, values of ``cargo.subscriptions.v1`` that decode; None takes a subscription away."""
+        await self.table.write(producer, rows)

@@ -5,7 +5,7 @@ Whoever is given the same `Journal` writes into it what happened, in order.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
@@ -105,15 +105,14 @@ class Table:
     def read_prefix(self, partition: int, prefix: bytes) -> list[tuple[bytes, bytes]]:
         return sorted((key, row) for key, row in self._database(partition).items() if key.startswith(prefix))
 
-    async def write(self, producer: Out, partition: int, rows: Sequence[tuple[bytes, bytes | None]]) -> None:
-        if not rows:
-            return
-        await producer.send_all([Record(self.changelog, key, value, None, partition) for key, value in rows])
-        for key, value in rows:
-            if value is None:
-                self._database(partition).pop(key, None)
+    async def write(self, producer: Out, rows: Mapping[int, Sequence[tuple[bytes, bytes | None]]]) -> None:
+        flat = [Record(self.changelog, *row, None, partition) for partition, some in rows.items() for row in some]
+        await producer.send_all(flat)
+        for one in flat:
+            if one.value is None:
+                self._database(one.partition).pop(one.key, None)
             else:
-                self._database(partition)[key] = value
+                self._database(one.partition)[one.key] = one.value
 
     def _database(self, partition: int) -> dict[bytes, bytes]:
         if partition not in self.here:

@@ -100,6 +100,7 @@ class SimulatedTable:
     read = ChangelogTable.read
     read_prefix = ChangelogTable.read_prefix
     write = ChangelogTable.write
+    _follow = ChangelogTable._follow
 
     def _database(self, partition: int) -> Any:
         try:

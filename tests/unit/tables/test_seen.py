@@ -23,7 +23,7 @@ def seen() -> SeenEvents:
 
 
 async def test_a_row_comes_back_as_it_was_put(seen: SeenEvents) -> None:
-    await seen.put(Out(), 1, {"issuer\x1fid": ROW, "other": SeenRow(revision=None, source=ROW.source)})
+    await seen.put(Out(), {1: {"issuer\x1fid": ROW, "other": SeenRow(revision=None, source=ROW.source)}})
     assert seen.get(1, "issuer\x1fid") == ROW
     assert seen.get(1, "other") == SeenRow(revision=None, source=ROW.source)
     assert seen.get(0, "other") is None
@@ -31,7 +31,7 @@ async def test_a_row_comes_back_as_it_was_put(seen: SeenEvents) -> None:
 
 async def test_nothing_is_written_for_nothing(seen: SeenEvents) -> None:
     out = Out()
-    await seen.put(out, 1, {})
+    await seen.put(out, {1: {}})
     assert out.records == []
 
 
