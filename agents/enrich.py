@@ -35,7 +35,7 @@ from tables.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
 
-# One event may have a thousand recipients: a whole turn of them does not fit into a worker.
+# One event may have a thousand recipients, and one document a thousand events: all of them do not fit into a worker.
 RECORDS_AT_ONCE = 5_000
 
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
@@ -80,10 +80,7 @@ class Enricher:
         turn = Turn(now_ms, datetime.fromtimestamp(now_ms / 1000, UTC))
         for fetch in fetches:
             for record in fetch.records:
-                self._take(record, turn)
-                if len(turn.out) >= RECORDS_AT_ONCE:
-                    await self.out.send_all(turn.out)
-                    turn.out.clear()
+                await self._take(record, turn)
         await self.out.send_all(turn.out)
         # Only now: a row that is there says that its notifications are durable.
         await self.seen.put(self.out, turn.seen)
@@ -92,7 +89,7 @@ class Enricher:
         self.metrics.dead_lettered(turn.dead)
         self.guard.note(turn.dispositions.total(), dead=turn.told_nobody, bugs=turn.told_nobody)
 
-    def _take(self, record: Any, turn: Turn) -> None:
+    async def _take(self, record: Any, turn: Turn) -> None:
         try:
             trail = self._trail(record, turn.now_ms)
             results = decode(record.value, trails.header(record.headers, CONTENT_TYPE))
@@ -110,6 +107,9 @@ class Enricher:
                 self._refuse(record, here, turn, DeadLetterReason.INVALID_INPUT, str(result))
             else:
                 self._one(result, record, here, turn)
+            if len(turn.out) >= RECORDS_AT_ONCE:
+                await self.out.send_all(turn.out)
+                turn.out.clear()
 
     def _trail(self, record: Any, now_ms: int) -> Trail:
         """Our own headers mean something on our own topic alone: on the public one anybody writes."""

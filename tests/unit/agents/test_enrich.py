@@ -130,8 +130,16 @@ async def test_an_event_is_seen_only_after_its_notifications_are_durable(enriche
     assert journal == [f"produced {topics.LEDGER}", f"produced {BULK}", f"produced {SEEN}"]
 
 
+@pytest.mark.parametrize(
+    "records",
+    [
+        [published(offset, event(f"e-{offset}")) for offset in range(5)],
+        [published(0, [event(f"e-{number}") for number in range(5)])],
+    ],
+    ids=["records", "one document"],
+)
 async def test_a_large_turn_goes_out_in_parts_and_is_seen_after_the_last(
-    enricher: Enricher, journal: Journal, out: Out, monkeypatch: pytest.MonkeyPatch
+    records: Sequence[Consumed], enricher: Enricher, journal: Journal, out: Out, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """What waits to be sent is bounded, whatever a turn brings."""
     monkeypatch.setattr(agents.enrich, "RECORDS_AT_ONCE", 4)
@@ -143,7 +151,7 @@ async def test_a_large_turn_goes_out_in_parts_and_is_seen_after_the_last(
         return await whole(records)
 
     out.send_all = counting  # type: ignore[method-assign]
-    await enricher.process([fetch(*(published(offset, event(f"e-{offset}")) for offset in range(5)))])
+    await enricher.process([fetch(*records)])
     assert sent == [4, 4, 2, 5], "two records of each event, then the rows"
     assert bodies(out) == [f"e-{offset}" for offset in range(5)]
     assert journal[-5:] == [f"produced {SEEN}"] * 5
