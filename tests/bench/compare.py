@@ -37,7 +37,6 @@ LATENCY_MS = 50.0
 # A relay nearby. At 50 ms its eight connections would allow 160 messages a second, and nothing else were measured.
 SMTP_LATENCY_MS = 5.0
 QUICK_ROUNDS, QUICK_EVENTS = 2, 5_000
-WARM_UP = 0.25
 
 Start = Callable[[Endpoints], AbstractContextManager[Side]]
 
@@ -65,7 +64,7 @@ def run_rounds(
     runs: dict[str, list[Run]] = {name: [] for name in starts}
     for name, start in starts.items():
         # The broker's Java gets fast as it runs; whoever came first would pay for it.
-        run_once(start, servers, seed=f"{name}-warm-up", events=round(WARM_UP * events))
+        run_once(start, servers, seed=f"{name}-warm-up", events=events)
     for number in range(rounds):
         # The order changes, so that no side always comes after the same other.
         for name in list(starts)[:: -1 if number % 2 else 1]:
