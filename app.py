@@ -122,6 +122,7 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
     app = ConsumerApp(worker_policy(settings), metrics)
     subscriptions = Subscriptions(app)
     enricher = enrich.Enricher(
+        engine=app.engine,
         out=app.records_out,
         seen=SeenEvents(app, keep_s=settings.seen_for_s),
         subscriptions=subscriptions,

@@ -1,7 +1,7 @@
 """Status events in; notifications on their lanes, the ledger, waits for a subscription and dead letters out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -28,6 +28,7 @@ from pipeline.outcomes import Status
 from pipeline.retry import tier_for
 from pipeline.trail import Trail
 from streaming.app import ConsumerApp
+from streaming.engine import Engine
 from streaming.inflight import Fetch
 from streaming.producer import Record, RecordSink
 from tables.seen import SeenEvents
@@ -35,33 +36,48 @@ from tables.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
 
-# One event may have a thousand recipients, and one document a thousand events: all of them do not fit into a worker.
+# One event may have a thousand recipients, and one document a thousand events: all of them neither fit into a worker,
+# nor should they be made again after a crash.
 RECORDS_AT_ONCE = 5_000
 
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
 
 @dataclass(slots=True)
-class Turn:
-    """What one turn has come to so far; ``told_nobody`` counts events that came to nothing for a fault of ours."""
+class Part:
+    """What is decided and not durable yet; ``told_nobody`` counts events that came to nothing for a fault of ours.
+
+    ``taken`` counts the records that have been dealt with to their end.
+    """
 
     now_ms: int
     now: datetime
     out: list[Record] = field(default_factory=list)
     seen: dict[int, dict[str, SeenRow]] = field(default_factory=lambda: defaultdict(dict))
+    taken: Counter[Fetch] = field(default_factory=Counter)
     dispositions: Counter[Disposition] = field(default_factory=Counter)
     created: Counter[tuple[Channel, Lane]] = field(default_factory=Counter)
     told_nobody: int = 0
     dead: Counter[DeadLetterReason] = field(default_factory=Counter)
 
 
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why there is no event where there should be one."""
+
+    reason: DeadLetterReason
+    error: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class Enricher:
-    """The I/O around `pipeline.enrich.decide`, a turn at a time; ``clock_ms`` is wall time.
+    """The I/O around `pipeline.enrich.decide`, many records at a time; ``clock_ms`` is wall time.
 
-    ``caught_up`` tells of a partition whether every subscription published to it has been read.
+    ``caught_up`` tells of a partition whether every subscription published to it has been read. About ``at_once``
+    records are made before they are kept.
     """
 
+    engine: Engine
     out: RecordSink
     seen: SeenEvents
     subscriptions: Subscriptions
@@ -73,56 +89,76 @@ class Enricher:
     guard: DeadLetterGuard
     metrics: Metrics
     clock_ms: Callable[[], int]
+    at_once: int = RECORDS_AT_ONCE
 
     async def process(self, fetches: Sequence[Fetch]) -> None:
-        """Returns when everything that the records gave rise to is durable."""
-        now_ms = self.clock_ms()
-        turn = Turn(now_ms, datetime.fromtimestamp(now_ms / 1000, UTC))
+        """Returns when everything that the records gave rise to is durable, and they are finished.
+
+        That happens in parts: of a turn that is broken off, only the last has to be done again. Raises Drained.
+        """
+        part = self._part()
         for fetch in fetches:
             for record in fetch.records:
-                await self._take(record, turn)
-        await self.out.send_all(turn.out)
-        # Only now: a row that is there says that its notifications are durable.
-        await self.seen.put(self.out, turn.seen)
-        self.metrics.events(turn.dispositions)
-        self.metrics.created(turn.created)
-        self.metrics.dead_lettered(turn.dead)
-        self.guard.note(turn.dispositions.total(), dead=turn.told_nobody, bugs=turn.told_nobody)
+                for trail, found in self._found(record, part.now_ms):
+                    if isinstance(found, Refusal):
+                        self._refuse(record, trail, part, found)
+                    else:
+                        self._one(found, record, trail, part)
+                    if len(part.out) >= self.at_once:
+                        await self._keep(part)
+                        await self.engine.go_on(fetch)
+                        part = self._part()
+                part.taken[fetch] += 1
+        await self._keep(part)
 
-    async def _take(self, record: Any, turn: Turn) -> None:
+    def _part(self) -> Part:
+        now_ms = self.clock_ms()
+        return Part(now_ms, datetime.fromtimestamp(now_ms / 1000, UTC))
+
+    async def _keep(self, part: Part) -> None:
+        await self.out.send_all(part.out)
+        # Only now: a row that is there says that its notifications are durable.
+        await self.seen.put(self.out, part.seen)
+        for fetch, records in part.taken.items():
+            self.engine.in_flight.finish(fetch, records)
+        self.metrics.events(part.dispositions)
+        self.metrics.created(part.created)
+        self.metrics.dead_lettered(part.dead)
+        self.guard.note(part.dispositions.total(), dead=part.told_nobody, bugs=part.told_nobody)
+
+    def _found(self, record: Any, now_ms: int) -> Iterator[tuple[Trail, StatusEvent | Refusal]]:
+        """The events of a record, each with its own first coordinates."""
+        trail = trails.DEFAULTS
+        results: list[StatusEvent | InvalidInput | Refusal] = []
         try:
-            trail = self._trail(record, turn.now_ms)
-            results = decode(record.value, trails.header(record.headers, CONTENT_TYPE))
+            trail = self._trail(record, now_ms)
+            results += decode(record.value, trails.header(record.headers, CONTENT_TYPE))
         except InvalidInput as refusal:
-            trail, results = trails.DEFAULTS, [refusal]
+            results.append(refusal)
         except Exception as bug:  # one record's bug must not stop the rest
             log.exception("cannot decode", topic=record.topic, partition=record.partition, offset=record.offset)
-            at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
-            self._refuse(record, at, turn, DeadLetterReason.BUG, type(bug).__name__)
-            return
+            trail = trails.DEFAULTS
+            results.append(Refusal(DeadLetterReason.BUG, type(bug).__name__))
         at = first_seen(trail, record.topic, record.partition, record.offset, record.timestamp)
         for index, result in enumerate(results):
             here = msgspec.structs.replace(at, origin_index=index) if index and not trail.origin_topic else at
             if isinstance(result, InvalidInput):
-                self._refuse(record, here, turn, DeadLetterReason.INVALID_INPUT, str(result))
+                yield here, Refusal(DeadLetterReason.INVALID_INPUT, str(result))
             else:
-                self._one(result, record, here, turn)
-            if len(turn.out) >= RECORDS_AT_ONCE:
-                await self.out.send_all(turn.out)
-                turn.out.clear()
+                yield here, result
 
     def _trail(self, record: Any, now_ms: int) -> Trail:
         """Our own headers mean something on our own topic alone: on the public one anybody writes."""
         return trails.read(record.headers, now_ms) if record.topic == topics.STATUS_AGAIN else trails.DEFAULTS
 
-    def _one(self, event: StatusEvent, record: Any, trail: Trail, turn: Turn) -> None:
+    def _one(self, event: StatusEvent, record: Any, trail: Trail, part: Part) -> None:
         key = event.shipment_id.encode()
         if record.topic != topics.STATUS_AGAIN and self._is_misplaced(key, record):
             # Its subscription and history are with the partition of its shipment, perhaps another worker's.
-            turn.out.append(Record(topics.STATUS_AGAIN, key, encode(event), [OWN_JSON, *trails.write(trail)]))
+            part.out.append(Record(topics.STATUS_AGAIN, key, encode(event), [OWN_JSON, *trails.write(trail)]))
             return
         partition = record.partition
-        seen = turn.seen[partition].get(event.identity) or self.seen.get(partition, event.identity)
+        seen = part.seen[partition].get(event.identity) or self.seen.get(partition, event.identity)
         subscription = self.subscriptions.get(partition, event.shipment_id)
         try:
             decision = decide(
@@ -134,19 +170,19 @@ class Enricher:
                 # Which matters only where none was found.
                 caught_up=subscription is not None or self.caught_up(partition),
                 first_seen_at=trail.first_seen_at,
-                now=turn.now,
+                now=part.now,
                 renderer=self.renderer,
                 policy=self.policy,
             )
         except Exception as bug:  # in the decision alone: a table that cannot be read ends the process
             log.exception("no decision", topic=record.topic, partition=partition, offset=record.offset)
-            self._refuse(record, trail, turn, DeadLetterReason.BUG, type(bug).__name__)
+            self._refuse(record, trail, part, Refusal(DeadLetterReason.BUG, type(bug).__name__))
             return
         match decision:
             case Told():
-                self._tell(decision, event, record, trail, turn)
+                self._tell(decision, event, record, trail, part)
             case Wait():
-                self._wait(event, trail, turn)
+                self._wait(event, trail, part)
             case PassOver():
                 self.metrics.duplicates("enrich", 1)
 
@@ -154,37 +190,37 @@ class Enricher:
         """Asked of what comes in alone: what we placed ourselves must not go round for ever, whatever settings say."""
         return bool(key != record.key) or topics.partition_of(key, self.partitions) != record.partition
 
-    def _tell(self, told: Told, event: StatusEvent, record: Any, trail: Trail, turn: Turn) -> None:
+    def _tell(self, told: Told, event: StatusEvent, record: Any, trail: Trail, part: Part) -> None:
         out = [ledger_record(told.record, record.key)]
         for one in told.notifications:
             out.append(Record(topics.lane(one.channel, one.lane), one.recipient.encode(), encode(one)))
-            turn.created[one.channel, one.lane] += 1
+            part.created[one.channel, one.lane] += 1
         for failed in told.failed:
             outcome = conclude(
-                failed.notification, Status.TECHNICAL_FAILURE, turn.now_ms, attempts=0, reason=str(failed.error)
+                failed.notification, Status.TECHNICAL_FAILURE, part.now_ms, attempts=0, reason=str(failed.error)
             )
             out.append(outcome_record(outcome))
-            turn.dead[DeadLetterReason.TEMPLATE] += 1
+            part.dead[DeadLetterReason.TEMPLATE] += 1
             out.append(
                 dead_letter(
                     record.key, record.value, trail, DeadLetterReason.TEMPLATE, str(failed.error), record.headers
                 )
             )
-        turn.told_nobody += bool(told.failed and not told.notifications)
+        part.told_nobody += bool(told.failed and not told.notifications)
         if told.seen is not None:
-            turn.seen[record.partition][event.identity] = told.seen
-        turn.out.extend(out)
-        turn.dispositions[told.record.disposition] += 1
+            part.seen[record.partition][event.identity] = told.seen
+        part.out.extend(out)
+        part.dispositions[told.record.disposition] += 1
 
-    def _wait(self, event: StatusEvent, trail: Trail, turn: Turn) -> None:
+    def _wait(self, event: StatusEvent, trail: Trail, part: Part) -> None:
         tier_s = tier_for(trail.attempts + 1, 0.0, self.tiers_s)
         waiting = msgspec.structs.replace(
             trail,
             attempts=trail.attempts + 1,
-            due_ms=turn.now_ms + round(tier_s * 1000),
+            due_ms=part.now_ms + round(tier_s * 1000),
             target=topics.STATUS_AGAIN,
         )
-        turn.out.append(
+        part.out.append(
             Record(
                 topics.retry(tier_s),
                 event.shipment_id.encode(),
@@ -193,14 +229,14 @@ class Enricher:
             )
         )
 
-    def _refuse(self, record: Any, trail: Trail, turn: Turn, reason: DeadLetterReason, error: str) -> None:
-        error = redact_text(error)
-        entry: EventRecord = refused(error, source_of(trail), trail.first_seen_at, from_ms(turn.now_ms))
-        turn.out.append(ledger_record(entry, record.key))
-        turn.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
-        turn.dispositions[entry.disposition] += 1
-        turn.dead[reason] += 1
-        turn.told_nobody += reason not in NOT_OURS
+    def _refuse(self, record: Any, trail: Trail, part: Part, refusal: Refusal) -> None:
+        reason, error = refusal.reason, redact_text(refusal.error)
+        entry: EventRecord = refused(error, source_of(trail), trail.first_seen_at, from_ms(part.now_ms))
+        part.out.append(ledger_record(entry, record.key))
+        part.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
+        part.dispositions[entry.disposition] += 1
+        part.dead[reason] += 1
+        part.told_nobody += reason not in NOT_OURS
 
 
 def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:
@@ -208,4 +244,4 @@ def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:
 
     @app.agent(app.batched_topic(topics.STATUS, topics.STATUS_AGAIN, window=window), name="enrich")
     async def enrich(stream: StreamT[Any]) -> None:
-        await app.engine.run(stream, enricher.process)
+        await app.engine.feed(stream, enricher.process)

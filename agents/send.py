@@ -36,7 +36,7 @@ from streaming.watchdog import Patience
 from tables.claims import Claims
 
 RENEW_EVERY_S = 1.0
-# About what enrich makes of a full window for one lane partition: a crash may make it do so again.
+# About what enrich makes again after a crash, at most.
 LOOK_BACK = 5_000
 
 

@@ -144,6 +144,12 @@ class Engine:
                 tell_at = float("inf")
             await asyncio.sleep(LOOK_EVERY_S)
 
+    async def go_on(self, fetch: Fetch) -> None:
+        """Between two parts of a turn: returns if the rest of it is still to be done here. Raises Drained."""
+        await self.membership()
+        if self._draining or not fetch.live:
+            raise Drained
+
     def halt(self, reason: str) -> None:
         """Begin no more work until somebody has looked and starts the process again. What has begun goes on."""
         if self.halted is None:

@@ -52,6 +52,8 @@ DRAIN_TIMEOUT_S = 2.5
 # Nothing of a call is on its way for longer, frozen or not.
 LATER_S = 60.0
 WINDOW = 8
+# Less than most turns come to.
+AT_ONCE = 5
 # A role that halts waits for somebody to look.
 DEAD_LETTERS = DeadLetterPolicy(consecutive=1_000_000, ratio=2.0, window=1)
 PATIENCE_S = 120.0
@@ -283,6 +285,7 @@ class EnrichRole(ConsumerRole):
 
     def define(self, app: Any, world: "World") -> Sequence[Callable[[], Awaitable[None]]]:
         enricher = enrich.Enricher(
+            engine=app.engine,
             out=app.records_out,
             seen=SeenEvents(app, keep_s=1e6),
             subscriptions=SubscriptionTable(world),  # type: ignore[arg-type]
@@ -294,6 +297,7 @@ class EnrichRole(ConsumerRole):
             guard=app.guard,
             metrics=app.metrics,
             clock_ms=world.now_ms,
+            at_once=AT_ONCE,
         )
         enrich.define(app, enricher, window=WINDOW)
         return []

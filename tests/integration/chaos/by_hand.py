@@ -9,6 +9,7 @@ from typing import Any, NoReturn, cast
 
 import msgspec
 from confluent_kafka import KafkaError, Message, Producer
+from faust.types.tuples import TP
 from prometheus_client import CollectorRegistry
 
 import templates
@@ -74,7 +75,10 @@ class ByHand:
         seen.table, subscriptions.table = Table(), self._subscriptions  # type: ignore[assignment]
         metrics = Metrics(CollectorRegistry())
         engine = Engine(drain_timeout_s=5.0, is_member=lambda: True, end=_end)
+        self._in_flight = engine.in_flight
+        self._in_flight.share_window([topics.STATUS, topics.STATUS_AGAIN], 1_000)
         self._enricher = Enricher(
+            engine=engine,
             out=self._out,
             seen=seen,
             subscriptions=subscriptions,
@@ -129,7 +133,7 @@ class ByHand:
     async def _step(self, one: Consumed, answers: deque[Answer]) -> list[Record]:
         match one.topic.split("."):
             case ["cargo" | "herald", "status", _]:
-                await self._enricher.process([fetch(one)])
+                await self._enricher.process([self._in_flight.admit(TP(one.topic, one.partition), [one])])
                 records, self._out.records = self._out.records, []
                 return [record for record in records if not record.topic.endswith("changelog")]
             case ["herald", "retry", *_]:

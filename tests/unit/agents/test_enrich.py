@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 import pytest
+from faust.types.tuples import TP
 
-import agents.enrich
 import topics
 from agents.enrich import Enricher
 from agents.guard import DeadLetterGuard
@@ -18,10 +18,11 @@ from pipeline.notifications import Channel
 from pipeline.rendering import Rendered, TemplateError
 from pipeline.subscriptions import Recipient
 from pipeline.trail import Trail
+from streaming.engine import Drained, Engine
 from streaming.producer import ProduceFailed, Record
 from tables.seen import SeenEvents
 from tables.subscriptions import Subscriptions
-from tests.fakes import T0_MS, Clock, Consumed, Journal, Out, Table, app, fetch
+from tests.fakes import T0_MS, Clock, Consumed, Journal, Out, Table, app
 
 BULK = "herald.sms.bulk.v1"
 SEEN = "seen-changelog"
@@ -68,9 +69,12 @@ def make(
     guard: DeadLetterGuard,
     metrics: Metrics,
     clock: Clock,
+    engine: Engine,
 ) -> Callable[[], Enricher]:
     """A worker; another one has the same tables and knows nothing else."""
+    engine.in_flight.share_window([topics.STATUS, topics.STATUS_AGAIN], 1_000)
     return lambda: Enricher(
+        engine=engine,
         out=out,
         seen=seen,
         subscriptions=subscriptions,
@@ -82,12 +86,20 @@ def make(
         guard=guard,
         metrics=metrics,
         clock_ms=clock,
+        # What two events give rise to: a line of the ledger and a notification each.
+        at_once=4,
     )
 
 
 @pytest.fixture
 def enricher(make: Callable[[], Enricher]) -> Enricher:
     return make()
+
+
+async def take(enricher: Enricher, *records: Consumed) -> None:
+    """Have it process records that arrived together."""
+    arrived = enricher.engine.in_flight.admit(TP(records[0].topic, records[0].partition), records)
+    await enricher.process([arrived])
 
 
 def event(id: str = "e-1", shipment: str = "s-1", **fields: object) -> dict[str, object]:
@@ -126,11 +138,11 @@ def bodies(out: Out) -> list[object]:
 
 
 async def test_an_event_is_seen_only_after_its_notifications_are_durable(enricher: Enricher, journal: Journal) -> None:
-    await enricher.process([fetch(published(0, event()))])
+    await take(enricher, published(0, event()))
     assert journal == [f"produced {topics.LEDGER}", f"produced {BULK}", f"produced {SEEN}"]
 
 
-@pytest.mark.parametrize(
+MANY = pytest.mark.parametrize(
     "records",
     [
         [published(offset, event(f"e-{offset}")) for offset in range(5)],
@@ -138,45 +150,94 @@ async def test_an_event_is_seen_only_after_its_notifications_are_durable(enriche
     ],
     ids=["records", "one document"],
 )
-async def test_a_large_turn_goes_out_in_parts_and_is_seen_after_the_last(
-    records: Sequence[Consumed], enricher: Enricher, journal: Journal, out: Out, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """What waits to be sent is bounded, whatever a turn brings."""
-    monkeypatch.setattr(agents.enrich, "RECORDS_AT_ONCE", 4)
-    sent: list[int] = []
-    whole = out.send_all
 
-    async def counting(records: Sequence[Record]) -> dict[int, int]:
-        sent.append(len(records))
+
+@MANY
+async def test_a_large_turn_becomes_durable_in_parts(
+    records: Sequence[Consumed], enricher: Enricher, journal: Journal, out: Out
+) -> None:
+    """What waits to be sent, and what a crash may have made again, is bounded, whatever a turn brings."""
+    await take(enricher, *records)
+    told = [f"produced {topics.LEDGER}", f"produced {BULK}"]
+    rows = [f"produced {SEEN}"]
+    assert journal == [*2 * told, *2 * rows, *2 * told, *2 * rows, *told, *rows]
+    assert bodies(out) == [f"e-{offset}" for offset in range(5)]
+    assert enricher.engine.in_flight.watermarks() == {TP(topics.STATUS, 0): len(records)}
+
+
+@MANY
+async def test_of_a_turn_that_is_broken_off_only_the_last_part_is_made_again(
+    records: Sequence[Consumed], make: Callable[[], Enricher], out: Out
+) -> None:
+    rows_before = 0
+
+    async def dying(records: Sequence[Record]) -> dict[int, int]:
+        nonlocal rows_before
+        rows_before += sum(record.topic == SEEN for record in records)
+        if rows_before > 2 and records and records[0].topic == SEEN:
+            raise ProduceFailed("the worker is gone")
         return await whole(records)
 
-    out.send_all = counting  # type: ignore[method-assign]
-    await enricher.process([fetch(*records)])
-    assert sent == [4, 4, 2, 5], "two records of each event, then the rows"
-    assert bodies(out) == [f"e-{offset}" for offset in range(5)]
-    assert journal[-5:] == [f"produced {SEEN}"] * 5
+    whole, out.send_all = out.send_all, dying  # type: ignore[method-assign]
+    with pytest.raises(ProduceFailed):
+        await take(make(), *records)
+    out.send_all = whole  # type: ignore[method-assign]
+    await take(make(), *records)
+    assert bodies(out) == ["e-0", "e-1", "e-2", "e-3", "e-2", "e-3", "e-4"]
+
+
+@MANY
+async def test_a_turn_ends_between_two_parts_when_its_partitions_are_taken_away(
+    records: Sequence[Consumed], enricher: Enricher, out: Out
+) -> None:
+    async def draining(records: Sequence[Record]) -> dict[int, int]:
+        enricher.engine._draining = True
+        return await whole(records)
+
+    whole, out.send_all = out.send_all, draining  # type: ignore[method-assign]
+    with pytest.raises(Drained):
+        await take(enricher, *records)
+    assert bodies(out) == ["e-0", "e-1"]
+    assert len(out.on(SEEN)) == 2
+    assert enricher.engine.in_flight.watermarks() == {}
+
+
+@MANY
+async def test_a_turn_does_not_outlive_its_partitions(
+    records: Sequence[Consumed], enricher: Enricher, out: Out
+) -> None:
+    """A part took longer than a rebalance waits: the rest is somebody else's."""
+
+    async def late(records: Sequence[Record]) -> dict[int, int]:
+        enricher.engine.reset()
+        return await whole(records)
+
+    whole, out.send_all = out.send_all, late  # type: ignore[method-assign]
+    with pytest.raises(Drained):
+        await take(enricher, *records)
+    assert bodies(out) == ["e-0", "e-1"]
 
 
 async def test_what_was_not_durable_is_not_seen(enricher: Enricher, seen: SeenEvents, out: Out) -> None:
     out.fails.add(BULK)
     with pytest.raises(ProduceFailed):
-        await enricher.process([fetch(published(0, event()))])
+        await take(enricher, published(0, event()))
     assert seen.table.read(0, b"\x1fe-1") is None
     out.fails.clear()
-    await enricher.process([fetch(published(0, event()))])
+    await take(enricher, published(0, event()))
     assert bodies(out) == ["e-1"]
 
 
 async def test_a_notification_goes_to_its_lane_under_its_recipients_key(enricher: Enricher, out: Out) -> None:
-    await enricher.process([fetch(published(0, event()), published(1, event("e-2", status="HOLD")))])
+    await take(enricher, published(0, event()), published(1, event("e-2", status="HOLD")))
     (bulk,), (urgent,) = out.on(BULK), out.on("herald.sms.urgent.v1")
     assert bulk.key == urgent.key == b"anna"
     assert [line["notifications"][0]["lane"] for line in out.values(topics.LEDGER)] == ["bulk", "urgent"]  # type: ignore[index]
 
 
 async def test_a_repeat_is_recognised_within_a_turn_and_after_it(enricher: Enricher, out: Out) -> None:
-    await enricher.process([fetch(published(0, event()), published(1, event()))])
-    await enricher.process([fetch(published(2, event()))])
+    await take(enricher, published(0, event()), published(1, event()))
+    await take(enricher, published(2, event()))
     assert dispositions(out) == ["accepted", "repeated", "repeated"]
     assert bodies(out) == ["e-1"]
 
@@ -184,9 +245,9 @@ async def test_a_repeat_is_recognised_within_a_turn_and_after_it(enricher: Enric
 async def test_the_same_record_after_a_crash_is_passed_over(
     enricher: Enricher, make: Callable[[], Enricher], out: Out
 ) -> None:
-    await enricher.process([fetch(published(0, event()))])
+    await take(enricher, published(0, event()))
     before = len(out.records)
-    await make().process([fetch(published(0, event()))])
+    await take(make(), published(0, event()))
     assert len(out.records) == before
 
 
@@ -195,9 +256,9 @@ async def test_a_crash_before_it_was_noted_gives_the_same_notification_again(
 ) -> None:
     out.fails.add(SEEN)
     with pytest.raises(ProduceFailed):
-        await enricher.process([fetch(published(0, event()))])
+        await take(enricher, published(0, event()))
     out.fails.clear()
-    await make().process([fetch(published(0, event()))])
+    await take(make(), published(0, event()))
     first, second = out.values(BULK)
     assert first["id"] == second["id"]
 
@@ -206,9 +267,9 @@ async def test_an_event_was_first_seen_when_kafka_took_it_wherever_it_goes_from_
     enricher: Enricher, out: Out, clock: Clock
 ) -> None:
     seen_ms = T0_MS - 60_123
-    await enricher.process([fetch(published(0, event(), key=b"another")._replace(timestamp=seen_ms))])
+    await take(enricher, published(0, event(), key=b"another")._replace(timestamp=seen_ms))
     clock.advance(5)
-    await enricher.process([fetch(returned(out.on(topics.STATUS_AGAIN)[0]))])
+    await take(enricher, returned(out.on(topics.STATUS_AGAIN)[0]))
     (line,), (told,) = out.values(topics.LEDGER), out.values(BULK)
     assert line["first_seen_at"] == told["first_seen_at"] == from_ms(seen_ms).isoformat().replace("+00:00", "Z")
     assert line["recorded_at"] == told["created_at"] != line["first_seen_at"]
@@ -216,13 +277,13 @@ async def test_an_event_was_first_seen_when_kafka_took_it_wherever_it_goes_from_
 
 @pytest.mark.parametrize("value", [event(), b"{"], ids=["an event", "none"])
 async def test_a_record_that_kafka_gave_no_time_is_undated(enricher: Enricher, out: Out, value: object) -> None:
-    await enricher.process([fetch(published(0, value)._replace(timestamp=-1))])
+    await take(enricher, published(0, value)._replace(timestamp=-1))
     assert {line["first_seen_at"] for line in out.values(topics.LEDGER) + out.values(BULK)} == {"1970-01-01T00:00:00Z"}
 
 
 async def test_each_event_of_a_document_stands_for_itself(enricher: Enricher, out: Out) -> None:
     document = [event("e-1"), event("e-2", status="NONE"), event("bug"), event("e-4")]
-    await enricher.process([fetch(published(5, document), published(6, event("e-5")))])
+    await take(enricher, published(5, document), published(6, event("e-5")))
     assert bodies(out) == ["e-1", "e-4", "e-5"]
     lines = out.values(topics.LEDGER)
     assert [(line["disposition"], line["source"]["index"]) for line in lines] == [  # type: ignore[index]
@@ -248,7 +309,7 @@ async def test_each_event_of_a_document_stands_for_itself(enricher: Enricher, ou
 async def test_bad_input_is_set_aside_whole_and_the_rest_flows_on(
     enricher: Enricher, out: Out, value: bytes | None
 ) -> None:
-    await enricher.process([fetch(published(0, value), published(1, event()))])
+    await take(enricher, published(0, value), published(1, event()))
     assert dispositions(out) == ["refused", "accepted"]
     (dead,) = out.on(topics.DLQ)
     assert (dead.key, dead.value) == (b"s-1", value)
@@ -256,10 +317,10 @@ async def test_bad_input_is_set_aside_whole_and_the_rest_flows_on(
 
 @pytest.mark.parametrize("key", [b"s-2", None, b"\xff"], ids=["another shipment's", "none", "no text"])
 async def test_an_event_under_a_wrong_key_finds_its_partition(enricher: Enricher, out: Out, key: bytes | None) -> None:
-    await enricher.process([fetch(published(4, event(), key=key, partition=2))])
+    await take(enricher, published(4, event(), key=key, partition=2))
     (forwarded,) = out.records
     assert (forwarded.topic, forwarded.key) == (topics.STATUS_AGAIN, b"s-1")
-    await enricher.process([fetch(again(forwarded))])
+    await take(enricher, again(forwarded))
     (line,) = out.values(topics.LEDGER)
     assert line["source"] == {"topic": topics.STATUS, "partition": 2, "offset": 4, "index": 0}
     assert bodies(out) == ["e-1"]
@@ -269,7 +330,7 @@ async def test_an_event_waits_for_its_subscription_and_is_told_when_it_comes(
     enricher: Enricher, subscriptions: Subscriptions, out: Out, clock: Clock
 ) -> None:
     record = published(3, event(shipment="s-9"), key=b"s-9")
-    await enricher.process([fetch(record)])
+    await take(enricher, record)
     (waits,) = out.on("herald.retry.30s.v1")
     trail = trails.read(waits.headers, clock())  # type: ignore[arg-type]
     assert (waits.key, trail.due_ms, trail.target) == (b"s-9", T0_MS + 30_000, topics.STATUS_AGAIN)
@@ -277,22 +338,22 @@ async def test_an_event_waits_for_its_subscription_and_is_told_when_it_comes(
     row = (subscriptions.table.read(0, b"s-1") or b"").replace(b"s-1", b"s-9")
     subscriptions.table.stored[0][b"s-9"] = row  # type: ignore[attr-defined]
     clock.advance(30)
-    await enricher.process([fetch(returned(waits))])
+    await take(enricher, returned(waits))
     assert bodies(out) == ["e-1"]
     (line,) = out.values(topics.LEDGER)
     assert line["source"] == {"topic": topics.STATUS, "partition": 0, "offset": 3, "index": 0}
 
 
 async def test_an_event_that_nobody_subscribed_to_ends_after_its_last_look(enricher: Enricher, out: Out) -> None:
-    await enricher.process([fetch(published(0, event(shipment="s-9"), key=b"s-9"))])
-    await enricher.process([fetch(returned(out.on("herald.retry.30s.v1")[0]))])
-    await enricher.process([fetch(returned(out.on("herald.retry.120s.v1")[0]))])
+    await take(enricher, published(0, event(shipment="s-9"), key=b"s-9"))
+    await take(enricher, returned(out.on("herald.retry.30s.v1")[0]))
+    await take(enricher, returned(out.on("herald.retry.120s.v1")[0]))
     assert dispositions(out) == ["unsubscribed"]
     assert len(out.records) == 3
 
 
 async def test_a_template_that_fails_ends_its_notification_and_tells_why(enricher: Enricher, out: Out) -> None:
-    await enricher.process([fetch(published(0, event("template")))])
+    await take(enricher, published(0, event("template")))
     (outcome,), (line,) = out.values(topics.OUTCOMES), out.values(topics.LEDGER)
     assert (outcome["status"], outcome["attempts"]) == ("technical-failure", 0)
     assert [born["id"] for born in line["notifications"]] == [outcome["notification_id"]]  # type: ignore[attr-defined]
@@ -302,14 +363,14 @@ async def test_a_template_that_fails_ends_its_notification_and_tells_why(enriche
 async def test_a_strangers_headers_mean_nothing_on_the_public_topic(enricher: Enricher, out: Out) -> None:
     """They would let anybody choose the source that repeats are recognised by."""
     forged = trails.write(Trail(attempts=99, origin_topic=topics.STATUS, origin_offset=7))
-    await enricher.process([fetch(published(0, event(), headers=forged))])
+    await take(enricher, published(0, event(), headers=forged))
     (line,) = out.values(topics.LEDGER)
     assert line["source"]["offset"] == 0  # type: ignore[index]
 
 
 async def test_hostile_headers_on_our_own_topic_are_refused(enricher: Enricher, out: Out) -> None:
     headers = [("herald-attempts", b"-1")]
-    await enricher.process([fetch(published(0, event(), topic=topics.STATUS_AGAIN, headers=headers))])
+    await take(enricher, published(0, event(), topic=topics.STATUS_AGAIN, headers=headers))
     assert dispositions(out) == ["refused"]
     (dead,) = out.on(topics.DLQ)
     assert "herald-attempts" in trails.read(dead.headers, T0_MS).error  # type: ignore[arg-type]
@@ -317,13 +378,13 @@ async def test_hostile_headers_on_our_own_topic_are_refused(enricher: Enricher, 
 
 async def test_an_event_in_a_wrong_partition_is_sent_to_its_own(enricher: Enricher, out: Out) -> None:
     """librdkafka's default partitioner puts keys elsewhere than Kafka's own, and subscriptions lie by the latter."""
-    await enricher.process([fetch(published(0, event(), partition=1))])
+    await take(enricher, published(0, event(), partition=1))
     (forwarded,) = out.records
     assert (forwarded.topic, forwarded.key) == (topics.STATUS_AGAIN, b"s-1")
 
 
 async def test_what_was_sent_on_once_is_not_sent_on_again(enricher: Enricher, out: Out) -> None:
     """Settings that name another number of partitions than the topics have must not send events round for ever."""
-    await enricher.process([fetch(published(0, event(), topic=topics.STATUS_AGAIN, partition=1))])
+    await take(enricher, published(0, event(), topic=topics.STATUS_AGAIN, partition=1))
     assert dispositions(out) == ["accepted"]
     assert not out.on(topics.STATUS_AGAIN)
