@@ -74,8 +74,15 @@ class ChangelogTable(faust.Table[bytes, bytes]):
         topic = self.changelog_topic_name
         records = [Record(topic, *row, None, partition) for partition, some in rows.items() for row in some]
         offsets = await producer.send_all(records)
+        taken_away: Drained | None = None
         for partition, last in offsets.items():
-            self._follow(partition, rows[partition], last)
+            try:
+                self._follow(partition, rows[partition], last)
+            except Drained as drained:
+                # The others' rows are in their changelogs, and must be in their stores, too.
+                taken_away = drained
+        if taken_away is not None:
+            raise taken_away
 
     def _follow(self, partition: int, rows: Sequence[Row], last: int) -> None:
         """The changelog has ``rows``, up to the offset ``last``."""
