@@ -1,4 +1,7 @@
-"""A damaged local table is thrown away, at once or at the next start; anything else that fails is not."""
+"""A damaged local table is thrown away, at once or at the next start; anything else that fails is not.
+
+All tables of a worker share what memory there is for them.
+"""
 
 import os
 from collections.abc import Iterator
@@ -9,16 +12,17 @@ import faust
 import pytest
 from faust.types.tuples import TP
 
-from streaming.store import MARK, CopyStore
+from streaming.store import CACHE_BYTES, MARK, WRITE_BUFFER_BYTES, CopyStore, shared_cache
 from streaming.table import ChangelogTable, table
 
 ROWS = 5_000
+PARTITIONS = 8
 
 
 @pytest.fixture
 def rows(tmp_path: Path) -> ChangelogTable:
     app = faust.App(
-        "store-tests", broker="kafka://127.0.0.1:1", store="rocksdb://", datadir=tmp_path, topic_partitions=1
+        "store-tests", broker="kafka://127.0.0.1:1", store="rocksdb://", datadir=tmp_path, topic_partitions=PARTITIONS
     )
     app.conf.Table = ChangelogTable
     return table(app, "rows", help="")
@@ -100,3 +104,18 @@ def test_a_changelog_becomes_rows_and_its_offset(rows: ChangelogTable) -> None:
     assert [rows.read(0, key) for key in (b"a", b"b")] == [b"3", None]
     assert rows.persisted_offset(TP(rows.changelog_topic_name, 0)) == 10
     rows.store._dbs.pop(0).close()
+
+
+def test_memory_is_bounded_whatever_is_on_disk(rows: ChangelogTable) -> None:
+    """With Faust's options each partition would keep all of this in memory, and more than a gigabyte between them."""
+    row = os.urandom(1 << 14)
+    many = range((CACHE_BYTES + PARTITIONS * 4 * WRITE_BUFFER_BYTES) // len(row))
+    for number in many:
+        rows.store._db_for_partition(number % PARTITIONS).put(b"%05d" % number, row)
+    for database in rows.store._dbs.values():
+        assert database.property_int_value("rocksdb.cur-size-all-mem-tables") <= 2 * WRITE_BUFFER_BYTES
+    assert all(rows.read(number % PARTITIONS, b"%05d" % number) == row for number in many)
+    # What is being read may overshoot it for a moment.
+    assert CACHE_BYTES / 2 < shared_cache().get_usage() < 1.1 * CACHE_BYTES
+    for database in rows.store._dbs.values():
+        database.close()
