@@ -1,5 +1,6 @@
 """How do rows of a former life get into the tables? Through the changelogs, encoded as the pipeline encodes them."""
 
+import random
 import time
 import uuid
 from collections.abc import Iterable, Iterator
@@ -51,12 +52,17 @@ def subscriptions(count: int, partitions: int) -> Iterator[Row]:
 
 
 def seen(count: int, partitions: int) -> Iterator[Row]:
-    """Events that have been dealt with, and that nobody will publish again."""
+    """Events that have been dealt with, and that nobody will publish again.
+
+    Their ids are as random as those of `tests.bench.work.status_events`, and lie among them: whoever looks for one of
+    those has to look into the files.
+    """
     encoder = msgspec.json.Encoder()
+    dice = random.Random("former")
     for number in range(count):
         partition = number % partitions
         source = Source(topic=topics.STATUS, partition=partition, offset=number // partitions)
-        identity = f"former{SEPARATOR}{uuid.UUID(int=number)}"
+        identity = f"{SEPARATOR}{uuid.UUID(int=dice.getrandbits(128))}"
         yield partition, identity.encode(), encoder.encode(SeenRow(revision=None, source=source))
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from pipeline.claims import PartitionClaims
 from pipeline.enrich import SeenRow
+from pipeline.notifications import SEPARATOR
 from pipeline.subscriptions import decode
 from tests.bench import preload
 from tests.bench.growth import Measured, summary, table
@@ -32,7 +33,7 @@ def test_a_scale_takes_rows_and_leaves_workers() -> None:
 def test_preloaded_rows_are_rows_of_the_pipeline() -> None:
     partition, key, value = next(preload.seen(1, 4))
     row = msgspec.json.decode(value, type=SeenRow)
-    assert (row.source.partition, partition, b"former" in key) == (0, 0, True)
+    assert (row.source.partition, partition, key[:1]) == (0, 0, SEPARATOR.encode())
     _, shipment, subscribed = next(preload.subscriptions(1, 4))
     subscription = decode(subscribed)
     assert subscription is not None and subscription.shipment_id.encode() == shipment
