@@ -127,6 +127,6 @@ def _settings(data: Path, node: Node) -> dict[str, object]:
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
         "num.recovery.threads.per.data.dir": 2,
         # The first write to an index costs as much as the file is large, ten megabytes by default, and each of a
-        # thousand partitions has two. This is enough for 128 MB of log; then the next segment begins.
+        # thousand partitions has two. This is enough for 80 MB of log; then the next segment begins.
         "log.index.size.max.bytes": 256 * 1024,
     }

@@ -36,6 +36,7 @@ CHANNELS = "channels"
 LATENCY_MS = 50.0
 # A relay nearby. At 50 ms its eight connections would allow 160 messages a second, and nothing else were measured.
 SMTP_LATENCY_MS = 5.0
+QUIET_LOAD = 1.0
 QUICK_ROUNDS, QUICK_EVENTS = 2, 5_000
 
 Start = Callable[[Endpoints], AbstractContextManager[Side]]
@@ -95,6 +96,8 @@ def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: 
         rounds, events = QUICK_ROUNDS, QUICK_EVENTS
     out, home = console(), HOME.absolute()
     starts = {name: start for name, start in sides(home).items() if name in only}
+    if load > QUIET_LOAD:
+        out.print(f"! the machine was busy before (load {load:.1f}), and perhaps still is", style="yellow")
     out.print(f"{rounds} rounds of {events:,} events, after one of each side that does not count")
     with bench_servers(home / "stack") as servers:
         runs = run_rounds(

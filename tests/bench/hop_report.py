@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -41,9 +42,12 @@ def hops_table(title: str, found: Mapping[str, Percentiles]) -> Table:
     return table
 
 
-def goal(what: str, found_ms: float, goal_ms: float) -> Text:
-    mark, style = ("✓", "green") if found_ms < goal_ms else ("✗", "red")
-    return Text(f"{mark} {what} {found_ms:,.0f} ms (goal: under {goal_ms:,.0f})", style)
+def print_goal(out: Console, what: str, found_ms: float, goal_ms: float) -> bool:
+    """Whether it is reached."""
+    reached = found_ms < goal_ms
+    mark, style = ("✓", "green") if reached else ("✗", "red")
+    out.print(Text(f"{mark} {what} {found_ms:,.0f} ms (goal: under {goal_ms:,.0f})", style))
+    return reached
 
 
 def plot_hops(path: Path, found: Mapping[str, Percentiles], *, goal_ms: float) -> None:

@@ -34,6 +34,11 @@ class Run:
         return sum(self.server_cpu_s.values()) / self.notifications * 1e6
 
     @property
+    def all_cpu_us(self) -> float:
+        """Of all that the cores did for it."""
+        return self.cpu_us + self.server_cpu_us
+
+    @property
     def busy(self) -> list[str]:
         """The workers that did the work."""
         return [name for name, seconds in self.cpu_s.items() if seconds > BUSY * self.seconds]

@@ -33,6 +33,8 @@ def summary(runs: Runs, *, rounds: int, load: float) -> dict[str, Any]:
         "lost": sum(run.lost for run in every),
         "duplicates": sum(run.duplicates for run in every),
     }
+    if {BASELINE, HERALD} <= runs.keys():
+        found["ratio_range"] = ratio_range(runs[BASELINE], runs[HERALD])
     for name, some in runs.items():
         found |= {f"{name}_{key}": value for key, value in side(some).items()}
     return found | {"load_before": round(load, 2)}
@@ -50,6 +52,7 @@ def side(runs: Sequence[Run]) -> dict[str, Any]:
             name: round(value.median, 1) for name, value in workers_us(runs).items() if value.high >= 0.05
         },
         "server_cpu_us": round(spread(run.server_cpu_us for run in runs).median, 1),
+        "all_cpu_us": round(spread(run.all_cpu_us for run in runs).median, 1),
         "cpu_us_by_server": {name: round(value.median, 1) for name, value in servers_us(runs).items()},
         "busy_processes": max(len(run.busy) for run in runs),
         "peak_mb": round(spread(run.peak_mb for run in runs).median),
@@ -59,6 +62,12 @@ def side(runs: Sequence[Run]) -> dict[str, Any]:
         "kafka_bytes": round(spread(kafka).median) if kafka else None,
         "notifications": runs[0].notifications,
     }
+
+
+def ratio_range(baseline: Sequence[Run], herald: Sequence[Run]) -> list[float]:
+    """The least and the most of a round, in which both ran one after the other."""
+    found = spread(ours.per_s / theirs.per_s for ours, theirs in zip(herald, baseline, strict=True))
+    return [round(found.low, 2), round(found.high, 2)]
 
 
 def per_s(runs: Sequence[Run]) -> Spread:

@@ -38,10 +38,11 @@ def test_ratios_are_of_medians() -> None:
     found = summary({"baseline": [by_hand()] * 3, "herald": [slow, RUN, fast]}, rounds=3, load=0)
     assert found["ratio"] == 2.0
     assert found["herald_per_s_range"] == [100, 4_000]
+    assert found["ratio_range"] == [0.1, 4.0]
 
 
 def test_what_is_lost_or_told_twice_is_summed_over_all_runs() -> None:
-    runs = {"baseline": [replace(by_hand(), lost=2)], "herald": [RUN, replace(RUN, duplicates=1)]}
+    runs = {"baseline": [replace(by_hand(), lost=2), by_hand()], "herald": [RUN, replace(RUN, duplicates=1)]}
     found = summary(runs, rounds=2, load=0)
     assert (found["lost"], found["duplicates"]) == (2, 1)
 
