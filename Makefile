@@ -14,8 +14,8 @@ CANDIDATES := $(or $(PYTHON),python3.14 python3.13 python3.12 python3.11 python3
 RECORDED = $(if $(RECORD),--record)
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 14))
 
-.PHONY: help setup demo test chaos bench bench-idle bench-lanes bench-load bench-mailing bench-growth bench-sink lint format lock \
-	stack-up stack-down clean
+.PHONY: help setup demo test chaos bench bench-idle bench-lanes bench-load bench-mailing bench-growth bench-sink \
+	bench-flames lint format lock stack-up stack-down clean
 
 help: ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +52,9 @@ bench-growth: $(VENV)/.plots ## Measure more workers, partitions, shipments and 
 bench-sink: setup ## Measure Postgres alone while its table grows to ten million rows
 	@$(BIN)/python -m tests.bench.sink
 
+bench-flames: $(VENV)/.plots ## Draw where the roles that work spend their time (py-spy)
+	@$(BIN)/python -m tests.bench.flames $(RECORDED)
+
 lint: setup ## Check style, types and import rules
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -84,7 +87,7 @@ clean: ## Remove the virtual environment, caches and the data of the local stack
 
 # What draws the plots: heavy, and needed by the benchmarks alone.
 $(VENV)/.plots: $(VENV)/.complete requirements-bench.txt
-	@echo "==> matplotlib, for the plots"
+	@echo "==> matplotlib and py-spy, for the plots and flame graphs"
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.txt
 	@touch $@
 
