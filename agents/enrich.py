@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -51,7 +51,6 @@ class Part:
     """
 
     now_ms: int
-    now: datetime
     out: list[Record] = field(default_factory=list)
     seen: dict[int, dict[str, SeenRow]] = field(default_factory=lambda: defaultdict(dict))
     taken: Counter[Fetch] = field(default_factory=Counter)
@@ -59,6 +58,10 @@ class Part:
     created: Counter[tuple[Channel, Lane]] = field(default_factory=Counter)
     told_nobody: int = 0
     dead: Counter[DeadLetterReason] = field(default_factory=Counter)
+
+    @property
+    def now(self) -> datetime:
+        return from_ms(self.now_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +99,7 @@ class Enricher:
 
         That happens in parts: of a turn that is broken off, only the last has to be done again. Raises Drained.
         """
-        part = self._part()
+        part = Part(self.clock_ms())
         for fetch in fetches:
             for record in fetch.records:
                 for trail, found in self._found(record, part.now_ms):
@@ -107,13 +110,9 @@ class Enricher:
                     if len(part.out) >= self.at_once:
                         await self._keep(part)
                         await self.engine.go_on(fetch)
-                        part = self._part()
+                        part = Part(self.clock_ms())
                 part.taken[fetch] += 1
         await self._keep(part)
-
-    def _part(self) -> Part:
-        now_ms = self.clock_ms()
-        return Part(now_ms, datetime.fromtimestamp(now_ms / 1000, UTC))
 
     async def _keep(self, part: Part) -> None:
         await self.out.send_all(part.out)
@@ -231,7 +230,7 @@ class Enricher:
 
     def _refuse(self, record: Any, trail: Trail, part: Part, refusal: Refusal) -> None:
         reason, error = refusal.reason, redact_text(refusal.error)
-        entry: EventRecord = refused(error, source_of(trail), trail.first_seen_at, from_ms(part.now_ms))
+        entry: EventRecord = refused(error, source_of(trail), trail.first_seen_at, part.now)
         part.out.append(ledger_record(entry, record.key))
         part.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
         part.dispositions[entry.disposition] += 1

@@ -147,8 +147,8 @@ class Engine:
     async def go_on(self, fetch: Fetch) -> None:
         """Between two parts of a turn: returns if the rest of it is still to be done here. Raises Drained."""
         await self.membership()
-        if self._draining or not fetch.live:
-            raise Drained
+        if self._draining or self.halted or not fetch.live:
+            raise Drained("no more of this turn is to be done here")
 
     def halt(self, reason: str) -> None:
         """Begin no more work until somebody has looked and starts the process again. What has begun goes on."""

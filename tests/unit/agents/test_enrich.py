@@ -203,6 +203,23 @@ async def test_a_turn_ends_between_two_parts_when_its_partitions_are_taken_away(
 
 
 @MANY
+async def test_a_turn_ends_between_two_parts_when_the_role_halts(
+    records: Sequence[Consumed], enricher: Enricher, out: Out
+) -> None:
+    """Otherwise all of it would become dead letters before anybody could look."""
+
+    async def halting(records: Sequence[Record]) -> dict[int, int]:
+        enricher.engine.halt("too many dead letters")
+        return await whole(records)
+
+    whole, out.send_all = out.send_all, halting  # type: ignore[method-assign]
+    with pytest.raises(Drained):
+        await take(enricher, *records)
+    assert bodies(out) == ["e-0", "e-1"]
+    assert len(out.on(SEEN)) == 2
+
+
+@MANY
 async def test_a_turn_does_not_outlive_its_partitions(
     records: Sequence[Consumed], enricher: Enricher, out: Out
 ) -> None:
