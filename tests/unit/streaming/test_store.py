@@ -12,7 +12,8 @@ import faust
 import pytest
 from faust.types.tuples import TP
 
-from streaming.store import CACHE_BYTES, MARK, WRITE_BUFFER_BYTES, CopyStore, shared_cache
+from streaming.store import MARK, CopyStore
+from streaming.store_memory import CACHE_BYTES, WRITE_BUFFER_BYTES, shared_cache
 from streaming.table import ChangelogTable, table
 
 ROWS = 5_000

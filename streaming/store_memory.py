@@ -1,0 +1,42 @@
+"""How much memory may tables take? As much whatever is on disk: one cache for all of them, and small buffers."""
+
+from functools import lru_cache
+
+from faust.stores.rocksdb import RocksDBOptions
+from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Options
+
+# What all tables of a worker keep of their files in memory.
+CACHE_BYTES = 128 << 20
+# What each partition of each table keeps of rows that are not in a file yet, once more while it writes one.
+WRITE_BUFFER_BYTES = 2 << 20
+FILE_BYTES = 8 << 20
+# As much as four buffers: more would be written anew for each of them, less would soon be too many levels.
+FIRST_LEVEL_BYTES = 8 << 20
+# Of a hundred keys that are not there, one costs a look into a file.
+BLOOM_BITS = 10
+
+
+@lru_cache(maxsize=1)
+def shared_cache() -> Cache:
+    """Of every store of this process."""
+    return Cache(CACHE_BYTES)
+
+
+class BoundedOptions(RocksDBOptions):
+    """Faust's options give each partition of each table 192 MB for rows to write and a cache of 2 GB."""
+
+    def as_options(self) -> Options:
+        options: Options = super().as_options()
+        blocks = BlockBasedOptions()
+        blocks.set_block_cache(shared_cache())
+        blocks.set_cache_index_and_filter_blocks(True)
+        # In pieces, that the cache can keep or let go.
+        blocks.set_index_type(BlockBasedIndexType.two_level_index_search())
+        blocks.set_bloom_filter(BLOOM_BITS, block_based=False)
+        blocks.set_partition_filters(True)
+        options.set_block_based_table_factory(blocks)
+        options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+        options.set_max_write_buffer_number(2)
+        options.set_target_file_size_base(FILE_BYTES)
+        options.set_max_bytes_for_level_base(FIRST_LEVEL_BYTES)
+        return options
