@@ -16,15 +16,14 @@ from pathlib import Path
 import click
 
 from settings import Role
-from simulators.launch import Kind
-from tests.bench.herald import herald
+from tests.bench.compare import sides
 from tests.bench.measure import measure
 from tests.bench.output import HOME, IMAGES, record_option
 from tests.bench.report import console
 from tests.bench.servers import bench_servers
-from tests.bench.work import status_events, three_phones
+from tests.bench.summary import HERALD
+from tests.bench.work import status_events
 
-LATENCY_MS = 50.0
 SAMPLES_PER_S = 200
 END_TIMEOUT_S = 30.0
 ROLES = (Role.ENRICH, Role.SEND_SMS, Role.SINK)
@@ -57,14 +56,16 @@ def flames(events: int, record: bool) -> None:
     """Draw where the roles that work spend their time."""
     out, home = console(), HOME.absolute()
     home.mkdir(parents=True, exist_ok=True)
-    with bench_servers(home / "stack") as servers, servers.clean_slate() as endpoints:
-        latency_ms = {Kind.SMS: LATENCY_MS}
-        with herald(endpoints, home / "herald", latency_ms=latency_ms, subscription=three_phones) as side:
-            out.print(f"{events:,} events, with a profiler beside {', '.join(ROLES)}")
-            with ExitStack() as profilers:
-                for role in ROLES:
-                    profilers.enter_context(watched(side.workers[role], role, home / f"flames-{role}.svg"))
-                run = asyncio.run(measure(side, servers, list(status_events("flames", events))))
+    with (
+        bench_servers(home / "stack") as servers,
+        servers.clean_slate() as endpoints,
+        sides(home)[HERALD](endpoints) as side,
+        ExitStack() as profilers,
+    ):
+        out.print(f"{events:,} events, with a profiler beside {', '.join(ROLES)}")
+        for role in ROLES:
+            profilers.enter_context(watched(side.workers[role], role, home / f"flames-{role}.svg"))
+        run = asyncio.run(measure(side, servers, list(status_events("flames", events))))
     for role in ROLES:
         picture = home / f"flames-{role}.svg"
         if record:
