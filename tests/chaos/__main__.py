@@ -14,6 +14,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from stack.signals import interruptible
 from tests.chaos.report import WIDTH, line, print_all
 from tests.chaos.runner import play_all
 from tests.chaos.scenario import SCALES
@@ -61,4 +62,7 @@ def _names(text: str) -> tuple[str, ...]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    # Told to stop, it leaves no process behind, as with Ctrl-C.
+    with interruptible():
+        status = main()
+    sys.exit(status)
