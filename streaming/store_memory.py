@@ -1,9 +1,10 @@
 """How much memory may tables take? As much whatever is on disk: one cache for all of them, and small buffers."""
 
 from functools import lru_cache
+from pathlib import Path
 
 from faust.stores.rocksdb import RocksDBOptions
-from rocksdict import BlockBasedIndexType, BlockBasedOptions, Cache, Options
+from rocksdict import AccessType, BlockBasedIndexType, BlockBasedOptions, Cache, Options, Rdict
 
 # What all tables of a worker keep of their files in memory.
 CACHE_BYTES = 128 << 20
@@ -24,6 +25,18 @@ def shared_cache() -> Cache:
 
 class BoundedOptions(RocksDBOptions):
     """Faust's options give each partition of each table 192 MB for rows to write and a cache of 2 GB."""
+
+    def open(self, path: Path, *, read_only: bool = False) -> Rdict:
+        """A database that is there already has these options, too. There is none that is only read."""
+        options = self.as_options()
+        return Rdict(
+            str(path),
+            options=options,
+            # Left out, they come from the folder: without its filter and our cache, and with the expiry of the last
+            # time inside the new one, which takes the ends of values for times and drops rows that are wanted.
+            column_families={"default": options},
+            access_type=AccessType.read_write() if self.ttl is None else AccessType.with_ttl(self.ttl),
+        )
 
     def as_options(self) -> Options:
         options: Options = super().as_options()

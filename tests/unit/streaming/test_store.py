@@ -15,17 +15,23 @@ from faust.types.tuples import TP
 from streaming.store import MARK, CopyStore
 from streaming.store_memory import CACHE_BYTES, WRITE_BUFFER_BYTES, shared_cache
 from streaming.table import ChangelogTable, table
+from tests.fakes import until
 
 ROWS = 5_000
 PARTITIONS = 8
+DAY_S = 86_400.0
+RESTARTS = 2
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> ChangelogTable:
-    app = faust.App(
+def app(tmp_path: Path) -> faust.App:
+    return faust.App(
         "store-tests", broker="kafka://127.0.0.1:1", store="rocksdb://", datadir=tmp_path, topic_partitions=PARTITIONS
     )
-    app.conf.Table = ChangelogTable
+
+
+@pytest.fixture
+def rows(app: faust.App) -> ChangelogTable:
     return table(app, "rows", help="")
 
 
@@ -52,6 +58,13 @@ def damage(file: Path) -> None:
 
 def the(folder: Path, pattern: str) -> Path:
     return max(folder.glob(pattern), key=lambda file: file.stat().st_size)
+
+
+def restart(rows: ChangelogTable) -> None:
+    """Its databases are closed, and opened again by whoever asks for them."""
+    for database in rows.store._dbs.values():
+        database.close()
+    rows.store._dbs.clear()
 
 
 def opened(rows: ChangelogTable) -> CopyStore:
@@ -105,6 +118,41 @@ def test_a_changelog_becomes_rows_and_its_offset(rows: ChangelogTable) -> None:
     assert [rows.read(0, key) for key in (b"a", b"b")] == [b"3", None]
     assert rows.persisted_offset(TP(rows.changelog_topic_name, 0)) == 10
     rows.store._dbs.pop(0).close()
+
+
+def test_a_row_that_has_not_expired_outlives_every_restart(app: faust.App) -> None:
+    """Seen events are such rows: one that is gone is told again."""
+    seen = table(app, "seen", help="", forget_after_s=DAY_S)
+    row = SimpleNamespace(key=b"event", value=b'["2019-01-01T00:00:00Z",["id"]]', offset=7)
+    for partition in range(PARTITIONS):
+        seen.recover(partition, [row])
+    for _ in range(RESTARTS):
+        restart(seen)
+        for partition in range(PARTITIONS):
+            seen.store._db_for_partition(partition).compact_range(None, None)
+    for partition in range(PARTITIONS):
+        assert seen.read(partition, row.key) == row.value
+        assert seen.persisted_offset(TP(seen.changelog_topic_name, partition)) == row.offset
+    restart(seen)
+
+
+async def test_a_row_that_has_expired_is_gone(app: faust.App) -> None:
+    seen = table(app, "seen", help="", forget_after_s=1)
+    seen.recover(0, [SimpleNamespace(key=b"event", value=b"[]", offset=7)])
+    restart(seen)
+
+    def is_gone() -> bool:
+        seen.store._db_for_partition(0).compact_range(None, None)
+        return seen.read(0, b"event") is None
+
+    await until(is_gone)
+    restart(seen)
+
+
+def test_a_folder_that_was_there_has_the_bounds_of_a_new_one(rows: ChangelogTable, folder: Path) -> None:
+    database = opened(rows)._db_for_partition(0)
+    assert database.property_int_value("rocksdb.block-cache-capacity") == CACHE_BYTES
+    assert "filter_policy: bloomfilter" in (folder / "LOG").read_text()
 
 
 def test_memory_is_bounded_whatever_is_on_disk(rows: ChangelogTable) -> None:
