@@ -21,8 +21,8 @@ from cli.local import local_pipeline
 from settings import Role
 from simulators.faults import Faults
 from simulators.launch import Kind
-from tests.bench import preload
-from tests.bench.growth_plot import plot
+from tests.bench import preload, recorded
+from tests.bench.growth_plot import Points, plot
 from tests.bench.growth_points import POINTS, RECOVERED_PER_S, Point
 from tests.bench.herald import side_of
 from tests.bench.kafka import delete_groups
@@ -113,7 +113,13 @@ def summary(found: Mapping[str, Measured]) -> dict[str, Any]:
     }
 
 
-def table(points: Mapping[str, Mapping[str, Any]]) -> Table:
+def among(points: Points, recorded: Points) -> Points:
+    """In the order of all points: a part that was measured anew takes its place among what has been recorded."""
+    all_of_them = {**recorded, **points}
+    return {one.name: all_of_them[one.name] for one in POINTS if one.name in all_of_them}
+
+
+def table(points: Points) -> Table:
     title = "growth: found (expected)"
     table = Table("point", box=SIMPLE_HEAD, title=title, title_justify="left")
     columns = {"per_s": "a second", "peak_mb": "peak MB", "kept_s": "back, folder kept", "lost_s": "back, folder lost"}
@@ -145,6 +151,8 @@ def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> No
             out.print(f"{point.name:<15} " + "  ".join(f"{key} {value:,g}" for key, value in figures_of(one).items()))
     figures = summary(found)
     out.print(table(figures["points"]))
+    if record:
+        figures["points"] = among(figures["points"], (recorded.read(NAME) or {}).get("points", {}))
     draw = partial(plot, points=figures["points"])
     finish(out, NAME, figures, details={"measured": found}, plot=draw, record=record)
     sys.exit(1 if figures["lost"] or figures["duplicates"] else 0)

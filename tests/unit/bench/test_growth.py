@@ -8,7 +8,7 @@ from pipeline.enrich import SeenRow
 from pipeline.notifications import SEPARATOR
 from pipeline.subscriptions import decode
 from tests.bench import preload
-from tests.bench.growth import Measured, summary, table
+from tests.bench.growth import Measured, among, summary, table
 from tests.bench.growth_points import POINTS, RECOVERED_PER_S, Point
 from tests.bench.recovery import Recovery
 from tests.unit.bench.made_up import RUN
@@ -68,3 +68,11 @@ def test_a_group_that_is_measured_in_part_is_expected_by_what_was() -> None:
     some = [one for one in POINTS if one.name in {"workers-2x4", "workers-4x4"}]
     found = summary({one.name: Measured(point=one, run=RUN, kept=back, lost=back) for one in some})
     assert [one["expected"]["peak_mb"] for one in found["points"].values()] == [300, 600]
+
+
+def test_a_part_that_is_measured_anew_takes_its_place_among_what_is_recorded() -> None:
+    recorded = {one.name: {"per_s": 1} for one in POINTS}
+    merged = among({"workers-2x4": {"per_s": 2}}, recorded)
+    assert list(merged) == [one.name for one in POINTS]
+    assert [name for name, one in merged.items() if one["per_s"] == 2] == ["workers-2x4"]
+    assert list(among({"rows-1M": {"per_s": 2}}, {})) == ["rows-1M"]
