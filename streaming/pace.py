@@ -1,7 +1,7 @@
 """When is the next fetch worth asking for? Not at once where a turn costs the same for one record as for fifty.
 
-Over time there is one rest in ``gather_s``, and two fetches. After a quiet time a few may follow each other at once: what one event
-gives rise to comes within milliseconds, and need not wait for more where there is none.
+Over time there is one rest in ``gather_s``, and two fetches. After a quiet time a few may follow each other at once:
+what one event gives rise to comes within milliseconds, and need not wait for more where there is none.
 """
 
 from math import inf

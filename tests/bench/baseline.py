@@ -7,8 +7,8 @@ Three loops over real Kafka, Postgres and Redis, a process each, as Cargo Herald
            ``--batch`` messages, ``--parallel`` calls at once → outcome and claim released (acks=all), then commit
 3. sink:   outcome topic → COPY into a temporary table → INSERT … ON CONFLICT DO NOTHING, status into Redis, commit
 
-It has no validation, retries, dead letters, ledger, metrics or rebalance care, and is written as such jobs are. A loop says
-that it is ready once its partitions are assigned, and runs until SIGTERM; it is measured from outside.
+It has no validation, retries, dead letters, ledger, metrics or rebalance care, and is written as such jobs are. A loop
+says that it is ready once its partitions are assigned, and runs until SIGTERM; it is measured from outside.
 """
 
 import argparse
