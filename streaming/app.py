@@ -14,7 +14,7 @@ from faust.app.base import BootStrategy
 
 from observability.faust_worker import Worker
 from observability.metrics import Metrics
-from streaming import records
+from streaming import coordinator, records
 from streaming.assignor import PresentAssignor
 from streaming.broker import BrokerUnavailable, wait_for_topics
 from streaming.codec import IDENTITY
@@ -230,6 +230,7 @@ class ConsumerApp(RoleApp):
 
     def _new_transport(self) -> FetchTransport:
         records.install()
+        coordinator.install()
         return FetchTransport(self.conf.broker_consumer, self)
 
     def _new_producer_transport(self) -> FetchTransport:

@@ -16,6 +16,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from mode import Service
 
 from observability.metrics import Metrics
+from streaming import coordinator
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
@@ -73,6 +74,7 @@ class DelayService(Service):
         }
 
     async def on_start(self) -> None:
+        coordinator.install()
         self._consumer = AIOKafkaConsumer(*self._tiers, **self._settings)
         await self._consumer.start()
 
