@@ -24,6 +24,7 @@ from streaming.lease import Lease
 from streaming.member import MembersProducer, stale_after
 from streaming.producer import DELIVERY_TIMEOUT_S, Producer, RecordSink
 from streaming.recovery import Tables
+from streaming.store import allow_many_files
 from streaming.table import ChangelogTable
 from streaming.watchdog import Patience, end_after, end_process, watch
 
@@ -231,6 +232,7 @@ class ConsumerApp(RoleApp):
     def _new_transport(self) -> FetchTransport:
         records.install()
         coordinator.install()
+        allow_many_files()
         return FetchTransport(self.conf.broker_consumer, self)
 
     def _new_producer_transport(self) -> FetchTransport:

@@ -1,12 +1,14 @@
-"""What if a RocksDB folder is damaged? It is a copy of a changelog: it is thrown away, and recovery makes it anew.
+"""What if a RocksDB folder is damaged, or too old? It is a copy of a changelog: recovery makes it anew.
 
 Damage may show when the folder is opened, or later, when a block of it is read. In the second case the folder is
 marked, so that the worker, which ends, does not meet the same block again.
 """
 
+import resource
 import shutil
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,12 @@ from streaming.store_memory import BoundedOptions
 log = structlog.get_logger(__name__)
 
 MARK = "DAMAGED"
+# Kafka keeps a tombstone for a day (``delete.retention.ms``): a folder that was not in use for longer may hold rows
+# that have been deleted since, and nothing in the changelog says so any more. RocksDB writes into one that is in use
+# every ten minutes. Half of it, for a recovery must be over by then.
+STALE_AFTER_S = 43_200.0
+# Half a terabyte of files as large as ours.
+OPEN_FILES = 65_536
 
 
 class CopyStore(Store):
@@ -34,6 +42,9 @@ class CopyStore(Store):
         folder = self.partition_path(partition)
         if (folder / MARK).exists():
             self._discard(folder, "marked as damaged when it was last used")
+        elif folder.exists() and (idle_s := time.time() - last_used(folder)) > STALE_AFTER_S:
+            log.warning("local table is old: recovering it from its changelog", table=self.table_name, idle_s=idle_s)
+            shutil.rmtree(folder)
         try:
             return super()._open_for_partition(partition)
         except Exception as error:  # rocksdict has no class of its own
@@ -61,6 +72,27 @@ class CopyStore(Store):
             (self.partition_path(partition) / MARK).touch()
         except OSError as full:
             log.warning("cannot mark a damaged table", table=self.table_name, reason=str(full))
+
+
+def last_used(folder: Path) -> float:
+    """Seconds since the epoch. Files come and go while somebody else has it open."""
+    times = [folder.stat().st_mtime]
+    for file in folder.iterdir():
+        with suppress(FileNotFoundError):
+            times.append(file.stat().st_mtime)
+    return max(times)
+
+
+def allow_many_files() -> None:
+    """RocksDB keeps every file of a table open, and is not told what others of the process need; sockets, too.
+
+    Where the hard limit is of no use to the system (macOS says "unlimited" and means less), the soft one stays.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def is_corruption(error: Exception) -> bool:

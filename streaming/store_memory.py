@@ -13,6 +13,7 @@ WRITE_BUFFER_BYTES = 2 << 20
 FILE_BYTES = 8 << 20
 # As much as four buffers: more would be written anew for each of them, less would soon be too many levels.
 FIRST_LEVEL_BYTES = 8 << 20
+LOG_BYTES, LOGS = 1 << 20, 4
 # Of a hundred keys that are not there, one costs a look into a file.
 BLOOM_BITS = 10
 
@@ -52,4 +53,7 @@ class BoundedOptions(RocksDBOptions):
         options.set_max_write_buffer_number(2)
         options.set_target_file_size_base(FILE_BYTES)
         options.set_max_bytes_for_level_base(FIRST_LEVEL_BYTES)
+        # RocksDB's own log, of every file that it writes: by default without an end, and a thousand old ones beside it.
+        options.set_max_log_file_size(LOG_BYTES)
+        options.set_keep_log_file_num(LOGS)
         return options

@@ -4,6 +4,8 @@ All tables of a worker share what memory there is for them.
 """
 
 import os
+import resource
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,8 +14,8 @@ import faust
 import pytest
 from faust.types.tuples import TP
 
-from streaming.store import MARK, CopyStore
-from streaming.store_memory import CACHE_BYTES, WRITE_BUFFER_BYTES, shared_cache
+from streaming.store import MARK, OPEN_FILES, STALE_AFTER_S, CopyStore, allow_many_files
+from streaming.store_memory import CACHE_BYTES, LOG_BYTES, LOGS, WRITE_BUFFER_BYTES, shared_cache
 from streaming.table import ChangelogTable, table
 from tests.fakes import until
 
@@ -153,6 +155,35 @@ def test_a_folder_that_was_there_has_the_bounds_of_a_new_one(rows: ChangelogTabl
     database = opened(rows)._db_for_partition(0)
     assert database.property_int_value("rocksdb.block-cache-capacity") == CACHE_BYTES
     assert "filter_policy: bloomfilter" in (folder / "LOG").read_text()
+
+
+@pytest.mark.parametrize(("idle_s", "left"), [(STALE_AFTER_S - 60, ROWS), (STALE_AFTER_S + 60, 0)])
+def test_a_folder_that_may_have_missed_deletions_is_thrown_away(
+    rows: ChangelogTable, folder: Path, idle_s: float, left: int
+) -> None:
+    for path in (folder, *folder.iterdir()):
+        os.utime(path, times=(time.time() - idle_s,) * 2)
+    opened(rows)
+    assert len(rows.read_prefix(0, b"0")) == left
+
+
+def test_rocksdbs_own_log_has_an_end(rows: ChangelogTable, folder: Path) -> None:
+    for _ in range(3 * LOGS):
+        opened(rows)
+        restart(rows)
+    assert len(list(folder.glob("LOG*"))) <= LOGS
+    assert f"max_log_file_size: {LOG_BYTES}" in (folder / "LOG").read_text()
+
+
+def test_a_worker_may_open_as_many_files_as_the_system_lets_it() -> None:
+    before, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        allow_many_files()
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (before, hard))
+    assert soft == (OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES))
 
 
 def test_memory_is_bounded_whatever_is_on_disk(rows: ChangelogTable) -> None:
