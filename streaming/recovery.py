@@ -11,6 +11,7 @@ for this assignment, and not for those after it.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
+from faust.exceptions import ConsistencyError
 from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types.tuples import TP
@@ -40,6 +41,20 @@ class FetchRecovery(Recovery):
         if self.in_recovery and not self.need_recovery():
             self._set_recovery_ended()
             self.signal_recovery_end.set()
+
+    async def _build_offsets(self, consumer: Any, tps: set[TP], destination: Any, title: str) -> None:
+        """A table that is ahead of its changelog is of another log: Kafka has lost its end, or the topic is a new one.
+
+        Raises ConsistencyError, which ends the worker; the next one reads the whole changelog. Faust raises it, too,
+        at each start again, and not where the changelog has one record or none.
+        """
+        await super()._build_offsets(consumer, tps, destination, title)
+        ahead = [tp for tp in tps if tp in self.active_tps and destination[tp] > self.active_highwaters[tp]]
+        for tp in ahead:
+            cast(ChangelogTable, self.tp_to_table[tp]).store.mark(tp.partition)
+        if ahead:
+            where = ", ".join(f"{tp} at {destination[tp]} of {self.active_highwaters[tp]}" for tp in sorted(ahead))
+            raise ConsistencyError(f"tables are ahead of their changelogs, recovering them at the next start: {where}")
 
     def _set_recovery_started(self) -> None:
         # Faust's task clears it each time round, which is too late for one that has just been set.

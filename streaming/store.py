@@ -41,7 +41,7 @@ class CopyStore(Store):
     def _open_for_partition(self, partition: int) -> Any:
         folder = self.partition_path(partition)
         if (folder / MARK).exists():
-            self._discard(folder, "marked as damaged when it was last used")
+            self._discard(folder, "marked when it was last used")
         elif folder.exists() and (idle_s := time.time() - last_used(folder)) > STALE_AFTER_S:
             log.warning("local table is old: recovering it from its changelog", table=self.table_name, idle_s=idle_s)
             shutil.rmtree(folder)
@@ -64,10 +64,11 @@ class CopyStore(Store):
             yield
         except Exception as error:  # rocksdict has no class of its own
             if is_corruption(error):
-                self._mark(partition)
+                self.mark(partition)
             raise
 
-    def _mark(self, partition: int) -> None:
+    def mark(self, partition: int) -> None:
+        """The next start throws this folder away."""
         try:
             (self.partition_path(partition) / MARK).touch()
         except OSError as full:

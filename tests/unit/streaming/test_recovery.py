@@ -1,10 +1,12 @@
 """A table is what its changelog says, whole fetches at a time; a recovery that gets no answer ends the worker."""
 
 import asyncio
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust.exceptions import ConsistencyError
 from faust.tables.recovery import ServiceStopped
 from faust.types.tuples import TP
 
@@ -15,11 +17,13 @@ OTHER = TP("g-table-changelog", 3)
 
 
 class Table:
-    """Remembers what it was given."""
+    """Remembers what it was given, and which folders are to be thrown away."""
 
     def __init__(self, persisted: int | None) -> None:
         self._persisted = persisted
         self.applied: list[tuple[int, list[int]]] = []
+        self.marked: list[int] = []
+        self.store = SimpleNamespace(mark=self.marked.append)
 
     def persisted_offset(self, tp: TP) -> int | None:
         return self._persisted
@@ -78,6 +82,33 @@ async def test_what_comes_late_or_is_anothers_changes_nothing() -> None:
     recovery.apply(CHANGELOG, fetch(0))
     recovery.apply(CHANGELOG, fetch(1))
     assert table.applied == [(2, [0])]
+
+
+@pytest.mark.parametrize(
+    ("persisted", "first", "last", "is_ahead"),
+    [
+        (7, 0, 7, False),
+        (None, 0, -1, False),
+        (None, 5, 7, False),
+        (3, 8, 7, False),  # all of it has expired since
+        (8, 0, 7, True),
+        (1, 0, 0, True),
+        (0, 0, -1, True),
+    ],
+)
+async def test_a_table_that_is_ahead_of_its_changelog_is_made_anew(
+    persisted: int | None, first: int, last: int, is_ahead: bool
+) -> None:
+    table = Table(persisted)
+    recovery = await recovering(table, last=last)
+
+    async def earliest_offsets(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, first)
+
+    consumer = SimpleNamespace(earliest_offsets=earliest_offsets)
+    with pytest.raises(ConsistencyError, match="ahead") if is_ahead else nullcontext():
+        await recovery._build_offsets(consumer, {CHANGELOG}, recovery.active_offsets, "active")
+    assert table.marked == ([CHANGELOG.partition] if is_ahead else [])
 
 
 @pytest.mark.parametrize(("stopped", "ends"), [(False, 1), (True, 0)])
