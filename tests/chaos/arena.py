@@ -23,6 +23,7 @@ from pipeline.notifications import Channel
 from settings import Role, Settings
 from simulators.faults import NO_FAULTS, Faults
 from simulators.launch import Kind, Simulator
+from stack.signals import uninterrupted
 from tests.chaos import ledgers
 from tests.chaos.account import Account, Rules
 from tests.chaos.injections import Injection, Injections
@@ -112,9 +113,11 @@ class Arena:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if hasattr(self, "workers"):
-            self.workers.stop()
-        self.servers.stop()
+        # Told to stop twice, it still stops everything.
+        with uninterrupted():
+            if hasattr(self, "workers"):
+                self.workers.stop()
+            self.servers.stop()
 
     # What goes in
 
