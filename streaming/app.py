@@ -24,7 +24,7 @@ from streaming.lease import Lease
 from streaming.member import MembersProducer, stale_after
 from streaming.producer import DELIVERY_TIMEOUT_S, Producer, RecordSink
 from streaming.recovery import Tables
-from streaming.store import allow_many_files
+from streaming.store_options import allow_many_files
 from streaming.table import ChangelogTable
 from streaming.watchdog import Patience, end_after, end_process, watch
 

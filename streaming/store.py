@@ -4,7 +4,6 @@ Damage may show when the folder is opened, or later, when a block of it is read.
 marked, so that the worker, which ends, does not meet the same block again.
 """
 
-import resource
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,7 +14,7 @@ from typing import Any
 import structlog
 from faust.stores.rocksdb import Store
 
-from streaming.store_memory import BoundedOptions
+from streaming.store_options import BoundedOptions
 
 log = structlog.get_logger(__name__)
 
@@ -24,8 +23,6 @@ MARK = "DAMAGED"
 # that have been deleted since, and nothing in the changelog says so any more. RocksDB writes into one that is in use
 # every ten minutes. Half of it, for a recovery must be over by then.
 STALE_AFTER_S = 43_200.0
-# Half a terabyte of files as large as ours.
-OPEN_FILES = 65_536
 
 
 class CopyStore(Store):
@@ -43,7 +40,7 @@ class CopyStore(Store):
         if (folder / MARK).exists():
             self._discard(folder, "marked when it was last used")
         elif folder.exists() and (idle_s := time.time() - last_used(folder)) > STALE_AFTER_S:
-            log.warning("local table is old: recovering it from its changelog", table=self.table_name, idle_s=idle_s)
+            log.warning("local table is old: recovering it from its changelog", table=self.table_name, idle_s=round(idle_s))
             shutil.rmtree(folder)
         try:
             return super()._open_for_partition(partition)
@@ -82,18 +79,6 @@ def last_used(folder: Path) -> float:
         with suppress(FileNotFoundError):
             times.append(file.stat().st_mtime)
     return max(times)
-
-
-def allow_many_files() -> None:
-    """RocksDB keeps every file of a table open, and is not told what others of the process need; sockets, too.
-
-    Where the hard limit is of no use to the system (macOS says "unlimited" and means less), the soft one stays.
-    """
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with suppress(ValueError, OSError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def is_corruption(error: Exception) -> bool:

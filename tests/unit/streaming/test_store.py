@@ -14,8 +14,16 @@ import faust
 import pytest
 from faust.types.tuples import TP
 
-from streaming.store import MARK, OPEN_FILES, STALE_AFTER_S, CopyStore, allow_many_files
-from streaming.store_memory import CACHE_BYTES, LOG_BYTES, LOGS, WRITE_BUFFER_BYTES, shared_cache
+from streaming.store import MARK, STALE_AFTER_S, CopyStore
+from streaming.store_options import (
+    CACHE_BYTES,
+    LOG_BYTES,
+    LOGS,
+    OPEN_FILES,
+    WRITE_BUFFER_BYTES,
+    allow_many_files,
+    shared_cache,
+)
 from streaming.table import ChangelogTable, table
 from tests.fakes import until
 

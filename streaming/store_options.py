@@ -1,10 +1,14 @@
-"""How much memory may tables take? As much whatever is on disk: one cache for all of them, and small buffers."""
+"""How is a RocksDB database opened? So that what it takes is bounded, whatever is on disk: memory, logs, open files."""
 
+import resource
 from functools import lru_cache
 from pathlib import Path
 
+import structlog
 from faust.stores.rocksdb import RocksDBOptions
 from rocksdict import AccessType, BlockBasedIndexType, BlockBasedOptions, Cache, Options, Rdict
+
+log = structlog.get_logger(__name__)
 
 # What all tables of a worker keep of their files in memory.
 CACHE_BYTES = 128 << 20
@@ -14,6 +18,8 @@ FILE_BYTES = 8 << 20
 # As much as four buffers: more would be written anew for each of them, less would soon be too many levels.
 FIRST_LEVEL_BYTES = 8 << 20
 LOG_BYTES, LOGS = 1 << 20, 4
+# Half a terabyte of files as large as ours.
+OPEN_FILES = 65_536
 # Of a hundred keys that are not there, one costs a look into a file.
 BLOOM_BITS = 10
 
@@ -57,3 +63,14 @@ class BoundedOptions(RocksDBOptions):
         options.set_max_log_file_size(LOG_BYTES)
         options.set_keep_log_file_num(LOGS)
         return options
+
+
+def allow_many_files() -> None:
+    """RocksDB keeps every file of a table open, and is not told what others of the process need; sockets, too."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+        except (ValueError, OSError) as refused:  # macOS says "unlimited", and means less
+            log.warning("cannot raise the limit of open files", soft=soft, wanted=wanted, reason=str(refused))
