@@ -39,8 +39,8 @@ class CopyStore(Store):
         folder = self.partition_path(partition)
         if (folder / MARK).exists():
             self._discard(folder, "marked when it was last used")
-        elif folder.exists() and (idle_s := time.time() - last_used(folder)) > STALE_AFTER_S:
-            log.warning("local table is old: recovering it from its changelog", table=self.table_name, idle_s=round(idle_s))
+        elif folder.exists() and (idle_s := round(time.time() - last_used(folder))) > STALE_AFTER_S:
+            log.warning("local table is old: recovering it from its changelog", table=self.table_name, idle_s=idle_s)
             shutil.rmtree(folder)
         try:
             return super()._open_for_partition(partition)
