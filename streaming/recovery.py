@@ -46,14 +46,19 @@ class FetchRecovery(Recovery):
         """A table that is ahead of its changelog is of another log: Kafka has lost its end, or the topic is a new one.
 
         Raises ConsistencyError, which ends the worker; the next one reads the whole changelog. Faust raises it, too,
-        at each start again, and not where the changelog has one record or none.
+        at each start again, and takes an end or an offset of 0 for none.
         """
         await super()._build_offsets(consumer, tps, destination, title)
-        ahead = [tp for tp in tps if tp in self.active_tps and destination[tp] > self.active_highwaters[tp]]
+        ahead = {tp: destination[tp] for tp in tps & self.active_tps if destination[tp] > self.active_highwaters[tp]}
+        if not ahead:
+            return
+        # What is known of the ends may be of the assignment before. A log only grows: what it says now is decisive.
+        ends = await consumer.highwaters(*ahead)
+        ahead = {tp: offset for tp, offset in ahead.items() if offset >= (ends[tp] or 0)}
         for tp in ahead:
             cast(ChangelogTable, self.tp_to_table[tp]).store.mark(tp.partition)
         if ahead:
-            where = ", ".join(f"{tp} at {destination[tp]} of {self.active_highwaters[tp]}" for tp in sorted(ahead))
+            where = ", ".join(f"{tp} at {offset} of {ends[tp]}" for tp, offset in sorted(ahead.items()))
             raise ConsistencyError(f"tables are ahead of their changelogs, recovering them at the next start: {where}")
 
     def _set_recovery_started(self) -> None:

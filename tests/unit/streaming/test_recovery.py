@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import nullcontext
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -105,10 +106,26 @@ async def test_a_table_that_is_ahead_of_its_changelog_is_made_anew(
     async def earliest_offsets(*tps: TP) -> dict[TP, int]:
         return dict.fromkeys(tps, first)
 
-    consumer = SimpleNamespace(earliest_offsets=earliest_offsets)
+    async def highwaters(*tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, last + 1)
+
+    consumer = SimpleNamespace(earliest_offsets=earliest_offsets, highwaters=highwaters)
     with pytest.raises(ConsistencyError, match="ahead") if is_ahead else nullcontext():
         await recovery._build_offsets(consumer, {CHANGELOG}, recovery.active_offsets, "active")
     assert table.marked == ([CHANGELOG.partition] if is_ahead else [])
+
+
+async def test_a_partition_that_came_after_the_ends_were_asked_is_not_ahead() -> None:
+    table = Table(persisted=500)
+    recovery = await recovering(table, last=500)
+    recovery.active_highwaters.clear()
+
+    async def at(offset: int, *tps: TP) -> dict[TP, int]:
+        return dict.fromkeys(tps, offset)
+
+    consumer = SimpleNamespace(earliest_offsets=partial(at, 0), highwaters=partial(at, 501))
+    await recovery._build_offsets(consumer, {CHANGELOG}, recovery.active_offsets, "active")
+    assert table.marked == []
 
 
 @pytest.mark.parametrize(("stopped", "ends"), [(False, 1), (True, 0)])
