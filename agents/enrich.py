@@ -4,6 +4,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import msgspec
@@ -43,7 +44,7 @@ RECORDS_AT_ONCE = 5_000
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
 
-@dataclass(slots=True)
+@dataclass
 class Part:
     """What is decided and not durable yet; ``told_nobody`` counts events that came to nothing for a fault of ours.
 
@@ -59,7 +60,7 @@ class Part:
     told_nobody: int = 0
     dead: Counter[DeadLetterReason] = field(default_factory=Counter)
 
-    @property
+    @cached_property
     def now(self) -> datetime:
         return from_ms(self.now_ms)
 
