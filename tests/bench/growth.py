@@ -113,9 +113,9 @@ def summary(found: Mapping[str, Measured]) -> dict[str, Any]:
     }
 
 
-def among(points: Points, recorded: Points) -> Points:
+def among(points: Points, there: Points) -> Points:
     """In the order of all points: a part that was measured anew takes its place among what has been recorded."""
-    all_of_them = {**recorded, **points}
+    all_of_them = {**there, **points}
     return {one.name: all_of_them[one.name] for one in POINTS if one.name in all_of_them}
 
 
