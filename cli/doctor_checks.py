@@ -55,6 +55,7 @@ def checks(settings: Settings, workers: Sequence[WorkerEntry]) -> Iterator[Check
     yield Check(name="groups", ask=ask.groups, needs=KAFKA)
     for group, read in topics_of_groups(settings).items():
         yield Check(name="lag", ask=partial(ask.lag, group, read), needs=KAFKA)
+    yield Check(name="offsets", ask=ask.offsets, needs=KAFKA)
     yield Check(name="retries", ask=ask.retries, needs=KAFKA)
     yield Check(name="dead letters", ask=ask.dead_letters, level=warning, needs=KAFKA)
     sending = "sending goes on; outcomes wait in Kafka and the API knows older ones"
@@ -117,6 +118,11 @@ class _Asker:
 
     async def lag(self, group: str, read: Sequence[str]) -> list[Finding]:
         return diagnosis.judge_lags(group, await asyncio.to_thread(self._kafka().lags, group, read, URGENT, _now_ms()))
+
+    async def offsets(self) -> list[Finding]:
+        tiers = tuple(map(topics.retry, self._settings.retry_tiers_s))
+        reads = {**topics_of_groups(self._settings), RETRY_GROUP: tiers}
+        return diagnosis.judge_offsets(await asyncio.to_thread(self._kafka().lost, reads), len(reads))
 
     async def retries(self) -> list[Finding]:
         tiers = {topics.retry(tier_s): topics.tier_name(tier_s) for tier_s in self._settings.retry_tiers_s}

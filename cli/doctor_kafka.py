@@ -17,7 +17,7 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, OffsetSpec, TopicMetadata
 
-from pipeline.symptoms import GroupFacts, LagFacts, TopicFacts
+from pipeline.symptoms import GroupFacts, LagFacts, LostFacts, TopicFacts
 
 Place = tuple[str, int]
 
@@ -91,6 +91,25 @@ class KafkaProbe:
             oldest_s = max((age for age in ages if age is not None), default=None)
             facts.append(LagFacts(topic, records, oldest_s, topic in urgent))
         return facts
+
+    def lost(self, reads: Mapping[str, Collection[str]]) -> list[LostFacts]:
+        """Where a group, by its name in ``reads`` with the topics that it reads, has committed more than there is."""
+        with asking(self._kafka):
+            there = self._admin.list_topics(timeout=self._left_s()).topics
+            places = {(name, number) for name, topic in there.items() for number in topic.partitions}
+            reached = {
+                (group, place): offset
+                for group, names in reads.items()
+                for place, offset in self._committed(group).items()
+                if place[0] in names and place in places
+            }
+            # After the offsets: what is there only grows.
+            ends = self._offsets({place for _, place in reached}, OffsetSpec.latest())  # type: ignore[no-untyped-call]
+        return [
+            LostFacts(group, *place, committed=offset, end=ends[place])
+            for (group, place), offset in sorted(reached.items())
+            if offset > ends[place]
+        ]
 
     def waiting(self, group: str, tiers: Mapping[str, str]) -> tuple[dict[str, int], dict[str, list[Message]]]:
         """For each topic of ``tiers``: how many records wait in it, and those at the heads of its partitions."""

@@ -12,6 +12,7 @@ from pipeline.symptoms import (
     DeadLetterFacts,
     GroupFacts,
     LagFacts,
+    LostFacts,
     PartitionFacts,
     TierFacts,
     TopicFacts,
@@ -116,6 +117,20 @@ def judge_lags(group: str, lags: Sequence[LagFacts]) -> list[Finding]:
     oldest_s = max((one.oldest_s or 0.0 for one in lags), default=0.0)
     behind = f"{sum(one.records for one in lags)} records" + (f", oldest {duration(oldest_s)}" if lags else "")
     return found or [_ok("lag", f"{group} keeps up", behind)]
+
+
+def judge_offsets(lost: Sequence[LostFacts], groups: int) -> list[Finding]:
+    advice = "Kafka has lost records and the worker ends: see 'Kafka has lost records' in docs/operations.md"
+    found = [
+        _wrong(
+            "offsets",
+            f"{one.group} is beyond the end of {one.topic}-{one.partition}",
+            f"committed {one.committed}, ends at {one.end}",
+            advice,
+        )
+        for one in lost
+    ]
+    return found or [_ok("offsets", "no group is beyond the end", f"{groups} groups")]
 
 
 def judge_tiers(tiers: Sequence[TierFacts]) -> list[Finding]:

@@ -42,6 +42,17 @@ class LagFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class LostFacts:
+    """A partition of which ``group`` has ``committed`` more than there is."""
+
+    group: str
+    topic: str
+    partition: int
+    committed: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionFacts:
     """``ahead_s`` is for how long rows of a table find their partition; ``strays`` are in the default one."""
 

@@ -16,6 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
+from streaming.lost import RecordsLost, beyond_end
 from streaming.pace import Pace
 from streaming.recovery import Tables
 from streaming.stand import Stand
@@ -60,13 +61,14 @@ class FetchConsumer(driver.Consumer):
 
         Every batched partition is sought: to what the group has committed, or where nothing is, to the start of the
         log; a fetch of the assignment before may be late. A topic that wants to look back is read from a little
-        earlier: what was committed is history, not work.
+        earlier: what was committed is history, not work. More committed than there is ends the worker.
         """
         self._prepared = None
         number = self._assignments
         assigned = frozenset(tp for tp in self.assignment() if self.app.engine.in_flight.is_batched(tp.topic))
         try:
             committed = await self.seek_to_committed() if assigned else {}
+            await self._look_for_loss({tp: committed.get(tp) or 0 for tp in assigned})
             starts = await self.earliest_offsets(*assigned) if assigned else {}
             first = {tp: max(committed.get(tp) or 0, starts[tp]) for tp in assigned}
             await self.seek_wait(
@@ -79,6 +81,11 @@ class FetchConsumer(driver.Consumer):
         self._committed = {tp: offset for tp in assigned if (offset := committed.get(tp)) is not None}
         self._expected = first
         self._prepared = assigned
+
+    async def _look_for_loss(self, reached: Mapping[TP, int]) -> None:
+        ends = await self.highwaters(*reached) if reached else {}
+        if lost := beyond_end(reached, ends):
+            self.app.engine.fail(RecordsLost(self.app.policy.group, lost, ends))
 
     def prepared(self) -> frozenset[TP] | None:
         """The partitions of the present assignment, once they have been sought and not been taken away since."""
@@ -158,6 +165,9 @@ class FetchConsumer(driver.Consumer):
     async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
         expected = self._expected[tp]
         if records[0].offset < expected:
+            # A broker that has just become the leader may not know yet how far the partition goes: it is asked.
+            if (self.highwater(tp) or expected) < expected:
+                await self._look_for_loss({tp: expected})
             self.app.engine.remember(tp, [record for record in records if record.offset < expected])
             records = [record for record in records if record.offset >= expected]
             if not records:

@@ -17,6 +17,7 @@ from mode import Service
 
 from observability.metrics import Metrics
 from streaming import coordinator
+from streaming.lost import RecordsLost, beyond_end
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
@@ -60,10 +61,12 @@ class DelayService(Service):
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
+        self._committed: dict[TopicPartition, int] = {}
         self._show_at = 0.0
         self._ends: dict[TopicPartition, int] = {}
         self._in_turn = asyncio.Lock()
         self._tiers = tiers
+        self._group = group
         self._settings = {
             "bootstrap_servers": kafka,
             "group_id": group,
@@ -114,6 +117,7 @@ class DelayService(Service):
         self._patience.forget_all_but(assigned)
         # Somebody else may have been there before a partition comes back.
         self._position = {tp: offset for tp, offset in self._position.items() if tp in assigned}
+        self._committed = {tp: offset for tp, offset in self._committed.items() if tp in assigned}
         for tp in assigned:
             # The broker's word counts too: a consumer that has died does not know that there is more to read.
             end = max(self._consumer.highwater(tp) or 0, self._ends.get(tp, 0))
@@ -151,7 +155,19 @@ class DelayService(Service):
         # A rebalance undoes pauses by itself, and may have taken the partition away.
         self._consumer.resume(*(set(due) & self._consumer.assignment()))
 
+    async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Raises RecordsLost, KafkaError, TimeoutError."""
+        async with asyncio.timeout(COMMIT_TIMEOUT_S):
+            for tp in polled.keys() - self._committed.keys():
+                self._committed[tp] = await self._consumer.committed(tp) or 0
+            # Or somebody else had the partition meanwhile.
+            again = {tp: self._committed[tp] for tp, read in polled.items() if read[0].offset < self._committed[tp]}
+            ends = await self._consumer.end_offsets(again) if again else {}
+        if lost := beyond_end(again, ends):
+            raise RecordsLost(self._group, lost, ends)
+
     async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
+        await self._look_for_loss(polled)
         now_ms = self._clock_ms()
         returned: list[Record] = []
         offsets: dict[TopicPartition, int] = {}
@@ -184,3 +200,5 @@ class DelayService(Service):
         except (CommitFailedError, IllegalStateError):
             # Whoever has the partitions now returns these records again; the attempt in their headers tells repeats.
             log.warning("commit came too late, records will be returned again", records=len(offsets))
+        else:
+            self._committed.update(offsets)

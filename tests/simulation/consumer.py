@@ -136,6 +136,10 @@ class SimulatedConsumer(FetchConsumer):
     async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
         return dict.fromkeys(partitions, 0)
 
+    async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
+        await asyncio.sleep(COMMIT_S)
+        return {tp: self.highwater(tp) for tp in partitions}
+
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         if not partitions.keys() <= self._assigned:
             raise IllegalStateError("not assigned")
@@ -322,6 +326,10 @@ class SimulatedClient:
     async def end_offsets(self, tps: Iterable[TopicPartition]) -> dict[TopicPartition, int]:
         await asyncio.sleep(COMMIT_S)
         return {tp: self.highwater(tp) for tp in tps}
+
+    async def committed(self, tp: TopicPartition) -> int | None:
+        await asyncio.sleep(COMMIT_S)
+        return self.group.committed.get(TP(*tp))
 
     async def position(self, tp: TopicPartition) -> int:
         self._check(tp)

@@ -20,7 +20,7 @@ from cli.doctor_probes import Address, applied_changesets, known_changesets, pin
 from cli.doctor_probes import partitions as found
 from pipeline.diagnosis import ACCOUNT_DAYS
 from pipeline.retention import AHEAD
-from pipeline.symptoms import TopicFacts
+from pipeline.symptoms import LostFacts, TopicFacts
 from stack.postgres import execute
 
 TIMEOUT_S = 15.0
@@ -120,6 +120,16 @@ def test_offsets_without_records_are_no_lag(held: Held) -> None:
     producer.commit_transaction(TIMEOUT_S)
     held.commit(1)
     assert held.probe().lags(held.group, [held.topic], [], now_ms()) == []
+
+
+def test_a_group_beyond_the_end_is_told_and_one_at_the_end_is_not(held: Held) -> None:
+    held.produce(3, age_ms=0)
+    held.commit(3)
+    reads = {held.group: [held.topic, "no-such-topic"]}
+    assert held.probe().lost(reads) == []
+    held.commit(1, partition=1)
+    assert held.probe().lost(reads) == [LostFacts(held.group, held.topic, 1, committed=1, end=0)]
+    assert held.probe().lost({held.group: ["no-such-topic"]}) == []
 
 
 def test_the_heads_of_tiers_come_whole(held: Held) -> None:

@@ -23,6 +23,7 @@ from pipeline.symptoms import (
     DeadLetterFacts,
     GroupFacts,
     LagFacts,
+    LostFacts,
     PartitionFacts,
     TierFacts,
     TopicFacts,
@@ -90,6 +91,13 @@ def test_lag(lag: LagFacts, level: Level) -> None:
 
 def test_a_group_without_lag_keeps_up() -> None:
     assert diagnosis.judge_lags("herald-sink", []) == [Finding(OK, "lag", "herald-sink keeps up", "0 records")]
+
+
+def test_a_group_beyond_the_end_of_a_partition_is_wrong() -> None:
+    assert diagnosis.judge_offsets([], 6) == [Finding(OK, "offsets", "no group is beyond the end", "6 groups")]
+    (found,) = diagnosis.judge_offsets([LostFacts("herald-sink", "t", 2, committed=7, end=3)], 6)
+    assert (found.level, found.figure) == (WRONG, "committed 7, ends at 3")
+    assert found.what == "herald-sink is beyond the end of t-2"
 
 
 @pytest.mark.parametrize(("overdue_s", "level"), [(None, OK), (-20.0, OK), (OVERDUE_S, OK), (OVERDUE_S + 1, WRONG)])

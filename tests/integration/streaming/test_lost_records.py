@@ -1,0 +1,199 @@
+"""Kafka has lost records: a worker says so and ends, and goes on from where people say.
+
+A broker of its own, which is killed and loses the log of a partition, as one does with its disk.
+"""
+
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+import topics
+from cli.doctor_kafka import KafkaProbe
+from cli.local import settings_of
+from cli.topics import create_topics
+from cli.worker import worker_command
+from pipeline.symptoms import LostFacts
+from settings import Role, Settings
+from stack import Endpoints, ServerName, Stack
+from tests.chaos import kafka_reader
+from tests.e2e.cargo import Shipment
+
+pytestmark = pytest.mark.timeout(240)
+
+ROOT = Path(__file__).parents[3]
+TIMEOUT_S = 15.0
+SOON_S = 60.0
+CANNOT_GO_ON = 70
+SUBSCRIPTION_ROWS = topics.changelog("herald-enrich", "subscriptions")
+
+
+@dataclass(frozen=True)
+class Broker:
+    """With one partition of every topic."""
+
+    stack: Stack
+    home: Path
+    kafka: str
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {
+            "HERALD_KAFKA": self.kafka,
+            "HERALD_PARTITIONS": "1",
+            "HERALD_RETRY_TIERS_S": "1",
+            "HERALD_COMMIT_INTERVAL_S": "0.2",
+            "HERALD_SESSION_TIMEOUT_S": "3",
+            "HERALD_HTTP_PORT": "0",
+        }
+
+    @property
+    def settings(self) -> Settings:
+        return settings_of(self.environment)
+
+    def publish(self, topic: str, count: int, key: bytes = b"shipment", value: bytes = b"{}") -> None:
+        producer = Producer({"bootstrap.servers": self.kafka})
+        for _ in range(count):
+            producer.produce(topic, value, key)
+        assert producer.flush(TIMEOUT_S) == 0
+
+    def end(self, topic: str) -> int:
+        return kafka_reader.ends(self.kafka, [topic])[topic, 0]
+
+    def committed(self, group: str, topic: str) -> int:
+        consumer = Consumer({"bootstrap.servers": self.kafka, "group.id": group, "log_level": 0})
+        try:
+            (found,) = consumer.committed([TopicPartition(topic, 0)], TIMEOUT_S)
+        finally:
+            consumer.close()
+        return max(0, found.offset)
+
+    def commit(self, group: str, topic: str, offset: int) -> None:
+        """As ``kafka-consumer-groups --reset-offsets`` does it: once the group has no member any more."""
+        admin = AdminClient({"bootstrap.servers": self.kafka, "log_level": 0})
+        wanted = [ConsumerGroupTopicPartitions(group, [TopicPartition(topic, 0, offset)])]
+
+        def done() -> bool:
+            altered = admin.alter_consumer_group_offsets(wanted)[group].result(TIMEOUT_S)
+            return all(one.error is None for one in altered.topic_partitions)
+
+        eventually(done, f"an offset for {group}")
+
+    def lose(self, topic: str) -> None:
+        """The broker is killed, and comes back without what it had of the topic."""
+        self.stack.kill(ServerName.KAFKA)
+        (folder,) = self.home.rglob(f"{topic}-0")
+        shutil.rmtree(folder)
+        self.stack.restart(ServerName.KAFKA)
+        eventually(lambda: self.end(topic) == 0, f"{topic} is empty")
+
+    def lost(self) -> list[LostFacts]:
+        reads = kafka_reader.read_by(self.settings.retry_tiers_s)
+        return KafkaProbe(self.kafka, TIMEOUT_S).lost(reads)
+
+
+def eventually(look: Callable[[], object], what: str) -> None:
+    """Asked again, too, where Kafka has no answer: a group's coordinator takes its time to load."""
+    deadline = time.monotonic() + SOON_S
+    while True:
+        with suppress(KafkaException):
+            if look():
+                return
+        assert time.monotonic() < deadline, what
+        time.sleep(0.1)
+
+
+@pytest.fixture(scope="module")
+def broker(stack_endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
+    home = tmp_path_factory.mktemp("broker")
+    others = {ServerName.POSTGRES: stack_endpoints.postgres, ServerName.REDIS: stack_endpoints.redis}
+    stack = Stack(home, given=others)
+    with stack.running() as endpoints:
+        broker = Broker(stack, home, endpoints.kafka)
+        create_topics(broker.settings)
+        yield broker
+
+
+class Running:
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+        self._process = process
+        self._log = log
+
+    def words(self) -> str:
+        """What it says, when it has ended because it cannot go on."""
+        assert self._process.wait(SOON_S) == CANNOT_GO_ON, self._log.read_text()
+        return self._log.read_text()
+
+
+@contextmanager
+def worker(broker: Broker, role: Role, folder: Path) -> Iterator[Running]:
+    log = folder / "log"
+    own = {"HERALD_ROLE": role.value, "HERALD_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            worker_command(), env={**broker.environment, **own}, cwd=ROOT, stdout=out, stderr=out
+        )
+    try:
+        yield Running(process, log)
+    finally:
+        process.terminate()
+        process.wait(SOON_S)
+
+
+def test_a_worker_whose_topic_loses_its_records_ends_and_goes_on_from_where_it_is_told(
+    broker: Broker, tmp_path: Path
+) -> None:
+    group, topic = "herald-enrich", topics.STATUS
+    with worker(broker, Role.ENRICH, tmp_path) as running:
+        broker.publish(topic, 3)
+        eventually(lambda: broker.committed(group, topic) == 3, "three events are done")
+        broker.lose(topic)
+        broker.publish(topic, 1)
+        assert f"{topic}-0 ends at 1, {group} has committed 3" in running.words()
+    assert broker.lost() == [LostFacts(group, topic, 0, committed=3, end=1)]
+
+    with worker(broker, Role.ENRICH, tmp_path) as running:
+        assert f"{topic}-0 ends at 1, {group} has committed 3" in running.words()
+
+    letters = broker.end(topics.DLQ)
+    broker.commit(group, topic, 0)
+    assert broker.lost() == []
+    with worker(broker, Role.ENRICH, tmp_path):
+        eventually(lambda: broker.committed(group, topic) == 1, "the new event is done")
+    assert broker.end(topics.DLQ) == letters + 1
+
+
+def test_the_retry_role_returns_nothing_again(broker: Broker, tmp_path: Path) -> None:
+    (tier_s,) = broker.settings.retry_tiers_s
+    group, topic = "herald-retry", topics.retry(tier_s)
+    broker.publish(topic, 2)
+    broker.commit(group, topic, 5)
+    letters = broker.end(topics.DLQ)
+    with worker(broker, Role.RETRY, tmp_path) as running:
+        assert f"{topic}-0 ends at 2, {group} has committed 5" in running.words()
+    assert broker.end(topics.DLQ) == letters
+
+    broker.commit(group, topic, 1)
+    with worker(broker, Role.RETRY, tmp_path):
+        eventually(lambda: broker.committed(group, topic) == 2, "the new record is returned")
+    assert broker.end(topics.DLQ) == letters + 1
+
+
+def test_a_table_whose_changelog_loses_its_rows_is_made_anew(broker: Broker, tmp_path: Path) -> None:
+    shipment = Shipment()
+    with worker(broker, Role.ENRICH, tmp_path):
+        broker.publish(topics.SUBSCRIPTIONS, 2, shipment.key, shipment.subscription())
+        eventually(lambda: broker.end(SUBSCRIPTION_ROWS) == 2, "rows of the table")
+    broker.lose(SUBSCRIPTION_ROWS)
+    with worker(broker, Role.ENRICH, tmp_path) as running:
+        assert "tables are ahead of their changelogs" in running.words()
+    with worker(broker, Role.ENRICH, tmp_path):
+        broker.publish(topics.SUBSCRIPTIONS, 1, shipment.key, shipment.subscription())
+        eventually(lambda: broker.end(SUBSCRIPTION_ROWS) == 1, "a row of the new table")
