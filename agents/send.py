@@ -223,6 +223,8 @@ def define(
 
     def taken_over(assigned: frozenset[TP]) -> None:
         claims.load(assigned)
+        # What is committed may lie before a loss, and what was done beyond it.
+        app.fetch_consumer.look_for_loss(claims.reached())
         aftermath.begin(claims.windows())
 
     app.engine.on_assigned(taken_over)

@@ -70,6 +70,8 @@ class PartitionClaims:
         # What one of them had claimed, another may have finished since.
         claimed = (offset for row in recovered for offset in to_offsets(_from(row.claimed, committed)))
         self.in_doubt = set(claimed) - done
+        # No log that ends before this is the one that the rows are about.
+        self.reached = 1 + max((last for row in recovered for _, last in (*row.claimed, *row.done)), default=-1)
         windows = {window for row in recovered for window in row.windows if row.claimed}
         self.windows = merged(windows) if self.in_doubt else []
         # Anew: what one life after the other claimed again stands in the row as often.

@@ -16,7 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
-from streaming.lost import RecordsLost, beyond_end
+from streaming.lost import beyond_end, went_back
 from streaming.pace import Pace
 from streaming.recovery import Tables
 from streaming.stand import Stand
@@ -45,6 +45,8 @@ class FetchConsumer(driver.Consumer):
         self.assigned_at = time.monotonic()
         self._revoked = False
         self._committed: dict[TP, int] = {}
+        self._ends: Mapping[TP, int] = {}
+        self._sought: dict[TP, int] = {}
         self._expected: dict[TP, int] = {}
         self._gaps: dict[TP, tuple[int, int]] = {}
 
@@ -68,24 +70,25 @@ class FetchConsumer(driver.Consumer):
         assigned = frozenset(tp for tp in self.assignment() if self.app.engine.in_flight.is_batched(tp.topic))
         try:
             committed = await self.seek_to_committed() if assigned else {}
-            await self._look_for_loss({tp: committed.get(tp) or 0 for tp in assigned})
+            self._ends = await self.highwaters(*assigned) if assigned else {}
+            self.look_for_loss({tp: committed.get(tp) or 0 for tp in assigned})
             starts = await self.earliest_offsets(*assigned) if assigned else {}
             first = {tp: max(committed.get(tp) or 0, starts[tp]) for tp in assigned}
-            await self.seek_wait(
-                {tp: max(starts[tp], first[tp] - self.app.engine.look_back(tp.topic)) for tp in assigned}
-            )
+            sought = {tp: max(starts[tp], first[tp] - self.app.engine.look_back(tp.topic)) for tp in assigned}
+            await self.seek_wait(sought)
         except IllegalStateError:
             return  # taken away while we asked
         if number != self._assignments or self._revoked:
             return
         self._committed = {tp: offset for tp in assigned if (offset := committed.get(tp)) is not None}
+        self._sought = sought
         self._expected = first
         self._prepared = assigned
 
-    async def _look_for_loss(self, reached: Mapping[TP, int]) -> None:
-        ends = await self.highwaters(*reached) if reached else {}
-        if lost := beyond_end(reached, ends):
-            self.app.engine.fail(RecordsLost(self.app.policy.group, lost, ends))
+    def look_for_loss(self, reached: Mapping[TP, int]) -> None:
+        """Ends the worker where a partition ended before what has been reached, when it was taken over."""
+        if lost := beyond_end(self.app.policy.group, reached, self._ends):
+            self.app.engine.fail(lost)
 
     def prepared(self) -> frozenset[TP] | None:
         """The partitions of the present assignment, once they have been sought and not been taken away since."""
@@ -165,9 +168,8 @@ class FetchConsumer(driver.Consumer):
     async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
         expected = self._expected[tp]
         if records[0].offset < expected:
-            # A broker that has just become the leader may not know yet how far the partition goes: it is asked.
-            if (self.highwater(tp) or expected) < expected:
-                await self._look_for_loss({tp: expected})
+            if not await self._is_history(tp, records[0].offset, expected):
+                return
             self.app.engine.remember(tp, [record for record in records if record.offset < expected])
             records = [record for record in records if record.offset >= expected]
             if not records:
@@ -204,6 +206,19 @@ class FetchConsumer(driver.Consumer):
                 generation_id=self.app.consumer_generation_id,
             )
         )
+
+    async def _is_history(self, tp: TP, first: int, expected: int) -> bool:
+        """False where the partition was taken away while we asked. Ends the worker where aiokafka has gone back."""
+        if first < self._sought[tp]:
+            self.app.engine.fail(went_back(self.app.policy.group, tp, first, expected))
+        if (self.highwater(tp) or expected) >= expected:
+            return True
+        # A broker that has just become the leader may not know yet how far the partition goes: it is asked.
+        number = self._assignments
+        ends = await self.highwaters(tp)
+        if lost := beyond_end(self.app.policy.group, {tp: expected}, ends):
+            self.app.engine.fail(lost)
+        return number == self._assignments
 
     async def _read_again(self, tp: TP, offset: int) -> None:
         try:

@@ -17,7 +17,7 @@ from mode import Service
 
 from observability.metrics import Metrics
 from streaming import coordinator
-from streaming.lost import RecordsLost, beyond_end
+from streaming.lost import beyond_end
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
@@ -135,9 +135,13 @@ class DelayService(Service):
     async def _ask_ends(self) -> None:
         while not self.should_stop:
             assigned = self._consumer.assignment()
+            committed = {tp: offset for tp, offset in self._committed.items() if tp in assigned}
             try:
                 async with asyncio.timeout(ASK_TIMEOUT_S):
                     self._ends = dict(await self._consumer.end_offsets(assigned))
+                    # A partition that is paused does not find out by itself.
+                    if lost := beyond_end(self._group, committed, self._ends):
+                        self._end(str(lost))
                     # Its own, not what was read last: somebody else may have been there, or retention.
                     self._position.update({tp: await self._consumer.position(tp) for tp in assigned})
             except (KafkaError, TimeoutError) as error:
@@ -163,8 +167,8 @@ class DelayService(Service):
             # Or somebody else had the partition meanwhile.
             again = {tp: self._committed[tp] for tp, read in polled.items() if read[0].offset < self._committed[tp]}
             ends = await self._consumer.end_offsets(again) if again else {}
-        if lost := beyond_end(again, ends):
-            raise RecordsLost(self._group, lost, ends)
+        if lost := beyond_end(self._group, again, ends):
+            raise lost
 
     async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
         await self._look_for_loss(polled)

@@ -1,4 +1,4 @@
-"""What if Kafka has lost the end of a partition? Then the group has committed more than there is.
+"""What if Kafka has lost the end of a partition? Then the group has got further than there is.
 
 A broker without replicas that loses its disk, an election of one that was behind, offsets that came from elsewhere:
 aiokafka goes back to the start of the log without a word. All that is there would be told again, or, below what was
@@ -9,20 +9,29 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 # Faust's and aiokafka's classes for a topic and its partition.
-TP = TypeVar("TP", bound=tuple[str, int])
+Place = TypeVar("Place", bound=tuple[str, int])
 
 
 class RecordsLost(Exception):
-    """``reached`` is what the group has done of each partition, ``ends`` is where those are said to end."""
+    """Says where, and what was there before, for people."""
 
-    def __init__(self, group: str, reached: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
-        where = ", ".join(
-            f"{tp[0]}-{tp[1]} ends at {ends[tp]}, {group} has committed {offset}"
-            for tp, offset in sorted(reached.items())
-        )
-        super().__init__(f"Kafka has lost records: {where}; set the group's offsets (docs/operations.md)")
+    def __init__(self, where: str) -> None:
+        super().__init__(f"Kafka has lost records: {where}; see 'Kafka has lost records' in docs/operations.md")
 
 
-def beyond_end(reached: Mapping[TP, int], ends: Mapping[TP, int]) -> dict[TP, int]:
-    """Of ``reached``, what no log can hold; ``ends`` must have been asked for later, for a log grows."""
-    return {tp: offset for tp, offset in reached.items() if offset > ends[tp]}
+def beyond_end(group: str, reached: Mapping[Place, int], ends: Mapping[Place, int]) -> RecordsLost | None:
+    """Whether ``group`` has got further in a partition than any log can hold that ends there.
+
+    The ends must have been asked for after it got there, for a log grows.
+    """
+    where = [
+        f"{place[0]}-{place[1]} ends at {ends[place]}, {group} has got to {offset}"
+        for place, offset in sorted(reached.items())
+        if offset > ends[place]
+    ]
+    return RecordsLost(", ".join(where)) if where else None
+
+
+def went_back(group: str, place: Place, first: int, reached: int) -> RecordsLost:
+    """For a partition that goes on before where it was begun, which only a log does that ended before."""
+    return RecordsLost(f"{place[0]}-{place[1]} went back to {first}, {group} had got to {reached}")

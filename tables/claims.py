@@ -53,6 +53,10 @@ class Claims:
         }
         self._has_doubts = any(one.in_doubt for one in self._partitions.values())
 
+    def reached(self) -> dict[TP, int]:
+        """The offset after the last that the rows of a partition are about."""
+        return {tp: one.reached for tp, one in self._partitions.items()}
+
     def windows(self) -> Windows:
         """Within which times (epoch ms) what is in doubt now was claimed and under way; empty if nothing is."""
         return merged(window for one in self._partitions.values() for window in one.windows)

@@ -45,4 +45,5 @@ SCENARIOS: tuple[Scenario, ...] = (
     Scenario(name="standing-still", act=loads.lagging, judge=restarts.nothing_twice),
     Scenario(name="three-brokers-killed", act=brokers.one_of_three_killed, brokers=3),
     Scenario(name="three-brokers-bounced", act=brokers.rolling_bounce, brokers=3),
+    Scenario(name="kill-while-brokers-move", act=kills.while_brokers_move, brokers=3),
 )

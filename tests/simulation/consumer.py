@@ -50,6 +50,8 @@ class SimulatedConsumer(FetchConsumer):
         self._assignments = 0
         self._revoked = False
         self._committed = {}
+        self._ends = {}
+        self._sought = {}
         self._expected = {}
         self._gaps = {}
         self._read_offset = {}

@@ -4,6 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import topics
@@ -108,6 +109,7 @@ class SimulatedApp:
     def __init__(self, life: "Life", group: Group) -> None:
         self.life = life
         self.group = group
+        self.policy = SimpleNamespace(group=group.name)
         self.engine = Engine(drain_timeout_s=DRAIN_TIMEOUT_S, is_member=life.is_member, end=life.end)
         self.metrics: Any = NoMetrics()
         self.guard = DeadLetterGuard(DEAD_LETTERS, self.engine, self.metrics)
@@ -178,7 +180,7 @@ class ConsumerRole:
     def start(self, life: "Life", group: Group) -> Listener:
         app = SimulatedApp(life, group)
         services = self.define(app, life.world)
-        consumer = app.consumer = SimulatedConsumer(life, app, group, app.made)  # type: ignore[attr-defined]
+        consumer = app.fetch_consumer = SimulatedConsumer(life, app, group, app.made)  # type: ignore[attr-defined]
 
         async def begin() -> None:
             for start in services:
@@ -226,7 +228,7 @@ class SendRole(ConsumerRole):
 
     def define(self, app: Any, world: "World") -> Sequence[Callable[[], Awaitable[None]]]:
         claims = WatchedClaims(
-            app, app.records_out, committed=lambda tp: app.consumer.committed(tp), clock_ms=world.now_ms
+            app, app.records_out, committed=lambda tp: app.fetch_consumer.committed(tp), clock_ms=world.now_ms
         )
         aftermath = Aftermath(
             app.engine, Channel.SMS, tiers_s=TIERS_S, later_s=LATER_S, read_between=world.broker.read_between

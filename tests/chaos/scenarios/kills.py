@@ -2,6 +2,7 @@
 
 import time
 
+from pipeline.notifications import Channel
 from settings import Role
 from tests.chaos.arena import IN_FLIGHT, ROLES, eventually
 from tests.chaos.injections import Injection
@@ -62,6 +63,23 @@ def at_random(play: Play) -> None:
         for role, injection in zip(roles, injections, strict=True):
             _recovered(play, injection, role)
         pause(play, 0.2, 2.0)
+
+
+def while_brokers_move(play: Play) -> None:
+    """Of three, each is stopped cleanly: whoever takes over asks a coordinator that is on its way."""
+    keep_retrying(play)
+    brokers = play.arena.servers.kafka
+    for id in brokers.ids:
+        roles = play.dice.sample(ROLES, len(ROLES))
+        name = f"broker {id} of 3 restart"
+        with play.arena.injecting(name, channels=tuple(Channel), in_flight=IN_FLIGHT, calm_s=45.0):
+            injections = [(role, _kill(play, role)) for role in roles[::2]]
+            pause(play, 0.0, 2.5)
+            brokers.stop(id)
+            injections += [(role, _kill(play, role)) for role in roles[1::2]]
+            brokers.start(id)
+        for role, injection in injections:
+            _recovered(play, injection, role)
 
 
 def _begin(play: Play, role: Role, name: str) -> Injection:

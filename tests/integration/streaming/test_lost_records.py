@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+import msgspec
 import pytest
 from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
@@ -20,6 +21,8 @@ from cli.doctor_kafka import KafkaProbe
 from cli.local import settings_of
 from cli.topics import create_topics
 from cli.worker import worker_command
+from pipeline.claims import ClaimRow
+from pipeline.notifications import Channel, Lane
 from pipeline.symptoms import LostFacts
 from settings import Role, Settings
 from stack import Endpoints, ServerName, Stack
@@ -156,11 +159,11 @@ def test_a_worker_whose_topic_loses_its_records_ends_and_goes_on_from_where_it_i
         eventually(lambda: broker.committed(group, topic) == 3, "three events are done")
         broker.lose(topic)
         broker.publish(topic, 1)
-        assert f"{topic}-0 ends at 1, {group} has committed 3" in running.words()
+        assert f"{topic}-0 ends at 1, {group} has got to 3" in running.words()
     assert broker.lost() == [LostFacts(group, topic, 0, committed=3, end=1)]
 
     with worker(broker, Role.ENRICH, tmp_path) as running:
-        assert f"{topic}-0 ends at 1, {group} has committed 3" in running.words()
+        assert f"{topic}-0 ends at 1, {group} has got to 3" in running.words()
 
     letters = broker.end(topics.DLQ)
     broker.commit(group, topic, 0)
@@ -177,13 +180,24 @@ def test_the_retry_role_returns_nothing_again(broker: Broker, tmp_path: Path) ->
     broker.commit(group, topic, 5)
     letters = broker.end(topics.DLQ)
     with worker(broker, Role.RETRY, tmp_path) as running:
-        assert f"{topic}-0 ends at 2, {group} has committed 5" in running.words()
+        assert f"{topic}-0 ends at 2, {group} has got to 5" in running.words()
     assert broker.end(topics.DLQ) == letters
 
     broker.commit(group, topic, 1)
     with worker(broker, Role.RETRY, tmp_path):
         eventually(lambda: broker.committed(group, topic) == 2, "the new record is returned")
     assert broker.end(topics.DLQ) == letters + 1
+
+
+def test_what_a_lane_has_done_beyond_its_end_is_no_reason_to_pass_over_what_comes_new(
+    broker: Broker, tmp_path: Path
+) -> None:
+    """Nothing was committed, so the committed offset is as good as any."""
+    lane = topics.lane(Channel.SMS, Lane.BULK)
+    row = msgspec.json.encode(ClaimRow(done=[(0, 4)]))
+    broker.publish(topics.changelog("herald-send-sms", "claims"), 1, f"{lane}-0/owner".encode(), row)
+    with worker(broker, Role.SEND_SMS, tmp_path) as running:
+        assert f"{lane}-0 ends at 0, herald-send-sms has got to 5" in running.words()
 
 
 def test_a_table_whose_changelog_loses_its_rows_is_made_anew(broker: Broker, tmp_path: Path) -> None:

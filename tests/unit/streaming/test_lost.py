@@ -42,10 +42,12 @@ class Consumer(FetchConsumer):
         self.app = SimpleNamespace(engine=Engine(), policy=SimpleNamespace(group="g"))  # type: ignore[assignment]
         self._assignments = 0
         self._revoked = False
+        self._sought = {LANE: committed - 2}
         self._expected = {LANE: committed}
         self._gaps = {}
         self._at, self._end, self._known = committed, end, known
         self.asked = 0
+        self.on_asked = lambda: None
 
     def assignment(self) -> set[TP]:  # type: ignore[override]
         return {LANE}
@@ -58,6 +60,7 @@ class Consumer(FetchConsumer):
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         self.asked += 1
+        self.on_asked()
         return dict.fromkeys(partitions, self._end)
 
     def highwater(self, tp: TP) -> int:
@@ -68,7 +71,10 @@ class Consumer(FetchConsumer):
 
 
 def test_beyond_the_end_is_more_than_all_there_is() -> None:
-    assert beyond_end({LANE: 5, TP("lane", 4): 6}, {LANE: 5, TP("lane", 4): 5}) == {TP("lane", 4): 6}
+    lost = beyond_end("g", {LANE: 5, TP("lane", 4): 6}, {LANE: 5, TP("lane", 4): 5})
+    assert "lane-4 ends at 5, g has got to 6;" in str(lost)
+    assert "lane-3" not in str(lost)
+    assert beyond_end("g", {LANE: 5}, {LANE: 5}) is None
 
 
 async def test_taken_over_up_to_its_end_a_partition_is_sound() -> None:
@@ -76,19 +82,37 @@ async def test_taken_over_up_to_its_end_a_partition_is_sound() -> None:
     await consumer.perform_seek()
     assert consumer.prepared() == {LANE}
     assert consumer._at == 3
+    consumer.look_for_loss({LANE: 5})
+    with pytest.raises(RecordsLost, match="lane-3 ends at 5, g has got to 6"):
+        consumer.look_for_loss({LANE: 6})
 
 
 async def test_taken_over_beyond_its_end_it_has_lost_records() -> None:
     consumer = Consumer(committed=5, end=4)
-    with pytest.raises(RecordsLost, match="lane-3 ends at 4, g has committed 5"):
+    with pytest.raises(RecordsLost, match="lane-3 ends at 4, g has got to 5"):
         await consumer.perform_seek()
     assert consumer.prepared() is None
 
 
-async def test_thrown_back_to_the_start_of_a_shorter_log_it_has_lost_records() -> None:
-    consumer = Consumer(committed=5, end=1, known=1)
-    with pytest.raises(RecordsLost, match="lane-3 ends at 1, g has committed 5"):
+async def test_thrown_back_to_the_start_of_a_log_it_has_lost_records_however_many_came_since() -> None:
+    consumer = Consumer(committed=5, end=50, known=50)
+    with pytest.raises(RecordsLost, match="lane-3 went back to 0, g had got to 5"):
         await consumer._deliver_fetch(LANE, fetch(0))
+    assert consumer.app.engine.remembered == []  # type: ignore[attr-defined]
+
+
+async def test_thrown_back_as_far_as_it_wanted_to_look_the_end_tells() -> None:
+    consumer = Consumer(committed=2, end=1, known=1)
+    with pytest.raises(RecordsLost, match="lane-3 ends at 1, g has got to 2"):
+        await consumer._deliver_fetch(LANE, fetch(0))
+    assert consumer.app.engine.remembered == []  # type: ignore[attr-defined]
+
+
+async def test_what_was_taken_away_while_the_end_was_asked_for_is_dropped() -> None:
+    consumer = Consumer(committed=5, end=9, known=4)
+    consumer.on_asked = consumer._close
+    await consumer._deliver_fetch(LANE, fetch(3, 4, 5))
+    assert consumer.asked == 1
     assert consumer.app.engine.remembered == []  # type: ignore[attr-defined]
 
 
@@ -116,8 +140,15 @@ class Client:
         self.asked += 1
         return self._committed
 
+    def assignment(self) -> set[TopicPartition]:
+        return {TIER}
+
     async def end_offsets(self, tps: Any) -> dict[TopicPartition, int]:
         return dict.fromkeys(tps, self._end)
+
+
+def end(reason: str) -> NoReturn:
+    raise RecordsLost(reason)
 
 
 def delay(client: Client) -> DelayService:
@@ -132,13 +163,14 @@ def delay(client: Client) -> DelayService:
         patience=unused,
         metrics=unused,
         clock_ms=unused,
+        end=end,
     )
     service._consumer = client
     return service
 
 
 async def test_a_tier_thrown_back_to_its_start_has_lost_records() -> None:
-    with pytest.raises(RecordsLost, match="tier-0 ends at 2, g has committed 5"):
+    with pytest.raises(RecordsLost, match="tier-0 ends at 2, g has got to 5"):
         await delay(Client(committed=5, end=2))._look_for_loss({TIER: fetch(0, 1)})
 
 
@@ -157,3 +189,12 @@ async def test_a_tier_that_goes_on_is_sound_and_asked_about_once(committed: int 
     for _ in range(2):
         await service._look_for_loss({TIER: fetch(first)})
     assert client.asked == 1
+
+
+async def test_a_tier_that_waits_does_not_wait_to_find_out() -> None:
+    client = Client(committed=5, end=8)
+    service = delay(client)
+    await service._look_for_loss({TIER: fetch(5)})
+    client._end = 4
+    with pytest.raises(RecordsLost, match="tier-0 ends at 4, g has got to 5"):
+        await service._ask_ends()

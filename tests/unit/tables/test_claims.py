@@ -153,3 +153,10 @@ async def test_a_call_that_outlives_its_partition_does_not_touch_the_new_lifes_c
     await claims.finish(stale, {})
     assert claims.is_in_doubt(BULK, 1)
     assert row(claims, BULK).in_doubt == {1}
+
+
+async def test_rows_tell_how_far_the_log_that_they_are_about_went(claims: Claims, committed: dict[TP, int]) -> None:
+    await claims.claim({BULK: [4, 5, 6], URGENT: [0]})
+    committed[BULK] = 4
+    claims.load([BULK, URGENT, OTHER])
+    assert claims.reached() == {BULK: 7, URGENT: 1, OTHER: 0}
