@@ -70,8 +70,7 @@ class FetchConsumer(driver.Consumer):
         assigned = frozenset(tp for tp in self.assignment() if self.app.engine.in_flight.is_batched(tp.topic))
         try:
             committed = await self.seek_to_committed() if assigned else {}
-            self._ends = await self.highwaters(*assigned) if assigned else {}
-            self.look_for_loss({tp: committed.get(tp) or 0 for tp in assigned})
+            ends = await self.highwaters(*assigned) if assigned else {}
             starts = await self.earliest_offsets(*assigned) if assigned else {}
             first = {tp: max(committed.get(tp) or 0, starts[tp]) for tp in assigned}
             sought = {tp: max(starts[tp], first[tp] - self.app.engine.look_back(tp.topic)) for tp in assigned}
@@ -81,8 +80,10 @@ class FetchConsumer(driver.Consumer):
         if number != self._assignments or self._revoked:
             return
         self._committed = {tp: offset for tp in assigned if (offset := committed.get(tp)) is not None}
+        self._ends = ends
         self._sought = sought
         self._expected = first
+        self.look_for_loss(self._committed)
         self._prepared = assigned
 
     def look_for_loss(self, reached: Mapping[TP, int]) -> None:

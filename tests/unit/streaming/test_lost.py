@@ -42,6 +42,7 @@ class Consumer(FetchConsumer):
         self.app = SimpleNamespace(engine=Engine(), policy=SimpleNamespace(group="g"))  # type: ignore[assignment]
         self._assignments = 0
         self._revoked = False
+        self._ends = {}
         self._sought = {LANE: committed - 2}
         self._expected = {LANE: committed}
         self._gaps = {}
@@ -92,6 +93,13 @@ async def test_taken_over_beyond_its_end_it_has_lost_records() -> None:
     with pytest.raises(RecordsLost, match="lane-3 ends at 4, g has got to 5"):
         await consumer.perform_seek()
     assert consumer.prepared() is None
+
+
+async def test_what_an_assignment_that_is_over_was_told_is_not_kept() -> None:
+    consumer = Consumer(committed=5, end=4)
+    consumer.on_asked = consumer._close
+    await consumer.perform_seek()
+    assert (consumer.prepared(), consumer._ends) == (None, {})
 
 
 async def test_thrown_back_to_the_start_of_a_log_it_has_lost_records_however_many_came_since() -> None:
