@@ -5,7 +5,6 @@ A broker of its own, which is killed and loses the log of a partition, as one do
 
 import shutil
 import subprocess
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from settings import Role, Settings
 from stack import Endpoints, ServerName, Stack
 from tests.chaos import kafka_reader
 from tests.e2e.cargo import Shipment
+from tests.e2e.world import eventually
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -87,7 +87,7 @@ class Broker:
             altered = admin.alter_consumer_group_offsets(wanted)[group].result(TIMEOUT_S)
             return all(one.error is None for one in altered.topic_partitions)
 
-        eventually(done, f"an offset for {group}")
+        settled(done, f"an offset for {group}")
 
     def lose(self, topic: str) -> None:
         """The broker is killed, and comes back without what it had of the topic."""
@@ -95,22 +95,22 @@ class Broker:
         (folder,) = self.home.rglob(f"{topic}-0")
         shutil.rmtree(folder)
         self.stack.restart(ServerName.KAFKA)
-        eventually(lambda: self.end(topic) == 0, f"{topic} is empty")
+        settled(lambda: self.end(topic) == 0, f"{topic} is empty")
 
     def lost(self) -> list[LostFacts]:
         reads = kafka_reader.read_by(self.settings.retry_tiers_s)
         return KafkaProbe(self.kafka, TIMEOUT_S).lost(reads)
 
 
-def eventually(look: Callable[[], object], what: str) -> None:
+def settled(look: Callable[[], object], what: str) -> None:
     """Asked again, too, where Kafka has no answer: a group's coordinator takes its time to load."""
-    deadline = time.monotonic() + SOON_S
-    while True:
+
+    def ask() -> object:
         with suppress(KafkaException):
-            if look():
-                return
-        assert time.monotonic() < deadline, what
-        time.sleep(0.1)
+            return look()
+        return None
+
+    eventually(ask, what)
 
 
 @pytest.fixture(scope="module")
@@ -156,7 +156,7 @@ def test_a_worker_whose_topic_loses_its_records_ends_and_goes_on_from_where_it_i
     group, topic = "herald-enrich", topics.STATUS
     with worker(broker, Role.ENRICH, tmp_path) as running:
         broker.publish(topic, 3)
-        eventually(lambda: broker.committed(group, topic) == 3, "three events are done")
+        settled(lambda: broker.committed(group, topic) == 3, "three events are done")
         broker.lose(topic)
         broker.publish(topic, 1)
         assert f"{topic}-0 ends at 1, {group} has got to 3" in running.words()
@@ -169,7 +169,7 @@ def test_a_worker_whose_topic_loses_its_records_ends_and_goes_on_from_where_it_i
     broker.commit(group, topic, 0)
     assert broker.lost() == []
     with worker(broker, Role.ENRICH, tmp_path):
-        eventually(lambda: broker.committed(group, topic) == 1, "the new event is done")
+        settled(lambda: broker.committed(group, topic) == 1, "the new event is done")
     assert broker.end(topics.DLQ) == letters + 1
 
 
@@ -185,7 +185,7 @@ def test_the_retry_role_returns_nothing_again(broker: Broker, tmp_path: Path) ->
 
     broker.commit(group, topic, 1)
     with worker(broker, Role.RETRY, tmp_path):
-        eventually(lambda: broker.committed(group, topic) == 2, "the new record is returned")
+        settled(lambda: broker.committed(group, topic) == 2, "the new record is returned")
     assert broker.end(topics.DLQ) == letters + 1
 
 
@@ -204,10 +204,10 @@ def test_a_table_whose_changelog_loses_its_rows_is_made_anew(broker: Broker, tmp
     shipment = Shipment()
     with worker(broker, Role.ENRICH, tmp_path):
         broker.publish(topics.SUBSCRIPTIONS, 2, shipment.key, shipment.subscription())
-        eventually(lambda: broker.end(SUBSCRIPTION_ROWS) == 2, "rows of the table")
+        settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 2, "rows of the table")
     broker.lose(SUBSCRIPTION_ROWS)
     with worker(broker, Role.ENRICH, tmp_path) as running:
         assert "tables are ahead of their changelogs" in running.words()
     with worker(broker, Role.ENRICH, tmp_path):
         broker.publish(topics.SUBSCRIPTIONS, 1, shipment.key, shipment.subscription())
-        eventually(lambda: broker.end(SUBSCRIPTION_ROWS) == 1, "a row of the new table")
+        settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 1, "a row of the new table")
