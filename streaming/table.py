@@ -6,15 +6,20 @@ from any task. Assignment, recovery and standby stay Faust's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import faust
 from faust.stores.rocksdb import Store
+from faust.types.tuples import TP
 from rocksdict import WriteBatch
 
 from streaming.engine import Drained
+from streaming.lost import went_back
 from streaming.producer import Record, RecordSink
 from streaming.store import CopyStore
+
+if TYPE_CHECKING:
+    from streaming.app import ConsumerApp
 
 OFFSET_KEY = Store.offset_key
 
@@ -67,30 +72,37 @@ class ChangelogTable(faust.Table[bytes, bytes]):
         return rows
 
     async def write(self, producer: RecordSink, rows: Mapping[int, Sequence[Row]]) -> None:
-        """Put rows by partition (None deletes) and return when the broker has them. Raises ProduceFailed, Drained.
+        """Put rows by partition (None deletes) and return when the broker has them.
 
-        All of them are under way at once: one partition after the other, each would wait for the broker anew.
+        All of them are under way at once: one partition after the other, each would wait for the broker anew. Raises
+        ProduceFailed, Drained, and RecordsLost where the changelog has gone back behind the table.
         """
+        engine = cast("ConsumerApp", self.app).engine
+        number = engine.assignments
         topic = self.changelog_topic_name
         records = [Record(topic, *row, None, partition) for partition, some in rows.items() for row in some]
         offsets = await producer.send_all(records)
         taken_away: Drained | None = None
         for partition, last in offsets.items():
             try:
-                self._follow(partition, rows[partition], last)
+                self._follow(partition, rows[partition], last, may_be_ahead=number != engine.assignments)
             except Drained as drained:
                 # The others' rows are in their changelogs, and must be in their stores, too.
                 taken_away = drained
         if taken_away is not None:
             raise taken_away
 
-    def _follow(self, partition: int, rows: Sequence[Row], last: int) -> None:
-        """The changelog has ``rows``, up to the offset ``last``."""
+    def _follow(self, partition: int, rows: Sequence[Row], last: int, *, may_be_ahead: bool) -> None:
+        """The changelog has ``rows``, up to the offset ``last``; a recovery since may have read them already."""
         batch = _batch(rows)
         database = self._database(partition)
         with self.store.watched(partition):
-            known = database.get(OFFSET_KEY)
-            if last - len(rows) == (int(known) if known is not None else -1):
+            stored = database.get(OFFSET_KEY)
+            known = int(stored) if stored is not None else -1
+            if 0 <= last <= known and not may_be_ahead:
+                self.store.mark(partition)
+                raise went_back(self.name, TP(self.changelog_topic_name, partition), last, known)
+            if last - len(rows) == known:
                 batch.put(OFFSET_KEY, str(last).encode())
             # Otherwise somebody else has written since, or a part of these is there twice: the next recovery reads it.
             database.write(batch)

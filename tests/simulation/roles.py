@@ -136,7 +136,7 @@ class SimulatedApp:
         return define
 
     def table(self, name: str) -> SimulatedTable:
-        table = SimulatedTable(self.life, name, topics.changelog(self.group.name, name))
+        table = SimulatedTable(self, name, topics.changelog(self.group.name, name))
         self.made.append(table)
         return table
 

@@ -16,7 +16,7 @@ from streaming.engine import Drained
 from streaming.table import OFFSET_KEY, ChangelogTable
 
 if TYPE_CHECKING:
-    from tests.simulation.life import Life
+    from tests.simulation.roles import SimulatedApp
 
 Store = dict[bytes, bytes]
 
@@ -89,8 +89,9 @@ class SoundStore:
 class SimulatedTable:
     """A ChangelogTable with everything of Faust's left out."""
 
-    def __init__(self, life: "Life", name: str, changelog: str) -> None:
-        self._life = life
+    def __init__(self, app: "SimulatedApp", name: str, changelog: str) -> None:
+        self.app = app
+        self._life = app.life
         self.name = name
         self.changelog_topic_name = changelog
         self.store = SoundStore()

@@ -1,12 +1,14 @@
 """Rows of several partitions: durable at once, then each in its store, with the offset up to which it follows."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from rocksdict import Options, Rdict
 
 from streaming.engine import Drained
+from streaming.lost import RecordsLost
 from streaming.producer import ProduceFailed, Record
 from streaming.table import OFFSET_KEY, ChangelogTable
 from tests.simulation.tables import SoundStore
@@ -18,6 +20,7 @@ class Broker:
     def __init__(self) -> None:
         self.next: dict[int, int] = {}
         self.fails = False
+        self.on_sent: Callable[[], None] = lambda: None
         self.sent: list[list[Record]] = []
 
     async def send_all(self, records: Sequence[Record]) -> dict[int, int]:
@@ -28,7 +31,16 @@ class Broker:
         for one in records:
             offsets[one.partition] = self.next.get(one.partition, 0)
             self.next[one.partition] = offsets[one.partition] + 1
+        self.on_sent()
         return offsets
+
+
+class Store(SoundStore):
+    def __init__(self) -> None:
+        self.marked: list[int] = []
+
+    def mark(self, partition: int) -> None:
+        self.marked.append(partition)
 
 
 class Local:
@@ -41,7 +53,8 @@ class Local:
     _follow = ChangelogTable._follow
 
     def __init__(self, databases: dict[int, Rdict]) -> None:
-        self.store = SoundStore()
+        self.app = SimpleNamespace(engine=SimpleNamespace(assignments=1))
+        self.store = Store()
         self.databases = databases
 
     def _database(self, partition: int) -> Any:
@@ -114,3 +127,26 @@ async def test_a_partition_that_somebody_else_wrote_to_is_read_again_from_there(
     await table.write(broker, {0: [(b"a", b"2")], 1: [(b"c", b"4")]})
     assert [table.read(0, b"a"), table.read(1, b"c")] == [b"2", b"4"]
     assert [follows_to(table, 0), follows_to(table, 1)] == [0, 1]
+
+
+async def test_a_changelog_that_went_back_behind_its_table_ends_the_worker(table: Local, broker: Broker) -> None:
+    await table.write(broker, {0: [(b"a", b"1"), (b"b", b"2")], 1: [(b"c", b"3")]})
+    broker.next[0] = 0
+    with pytest.raises(RecordsLost, match="rows-changelog-0 went back to 1, rows had got to 1;"):
+        await table.write(broker, {0: [(b"a", b"4"), (b"b", b"5")]})
+    assert table.store.marked == [0]
+    assert table.read(0, b"a") == b"1"
+
+
+async def test_a_recovery_may_have_read_the_rows_before_it_is_known_that_they_are_there(
+    table: Local, broker: Broker
+) -> None:
+    await table.write(broker, {0: [(b"a", b"1")]})
+
+    def assigned_anew() -> None:
+        table.app.engine.assignments += 1
+        table.databases[0][OFFSET_KEY] = b"1"
+
+    broker.on_sent = assigned_anew
+    await table.write(broker, {0: [(b"a", b"2")]})
+    assert (table.read(0, b"a"), follows_to(table, 0), table.store.marked) == (b"2", 1, [])
