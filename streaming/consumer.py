@@ -46,8 +46,9 @@ class FetchConsumer(driver.Consumer):
         self._revoked = False
         self._committed: dict[TP, int] = {}
         self._ends: Mapping[TP, int] = {}
-        self._sought: dict[TP, int] = {}
+        # Below what is expected there is history, once; below what has been read nothing comes by itself.
         self._expected: dict[TP, int] = {}
+        self._next: dict[TP, int] = {}
         self._gaps: dict[TP, tuple[int, int]] = {}
 
     def _new_consumer_thread(self) -> FetchThread:
@@ -81,8 +82,8 @@ class FetchConsumer(driver.Consumer):
             return
         self._committed = {tp: offset for tp in assigned if (offset := committed.get(tp)) is not None}
         self._ends = ends
-        self._sought = sought
         self._expected = first
+        self._next = sought
         self.look_for_loss(self._committed)
         self._prepared = assigned
 
@@ -103,6 +104,7 @@ class FetchConsumer(driver.Consumer):
         self._open = self._prepared = None
         self._assignments += 1
         self._expected.clear()
+        self._next.clear()
         self._gaps.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
@@ -156,8 +158,10 @@ class FetchConsumer(driver.Consumer):
                 raise
 
     async def _deliver(self, fetched: Mapping[TP, Sequence[Any]]) -> None:
+        number = self._assignments
         for tp, records in fetched.items():
-            if not self.flow_active:
+            # Either may change while one of them waits to be taken.
+            if not self.flow_active or number != self._assignments:
                 return
             if self.app.engine.in_flight.is_batched(tp.topic):
                 if self._open is not None and tp in self._open:
@@ -169,10 +173,7 @@ class FetchConsumer(driver.Consumer):
     async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
         expected = self._expected[tp]
         if records[0].offset < expected:
-            if not await self._is_history(tp, records[0].offset, expected):
-                return
-            self.app.engine.remember(tp, [record for record in records if record.offset < expected])
-            records = [record for record in records if record.offset >= expected]
+            records = self._remember(tp, records)
             if not records:
                 return
         if records[0].offset > expected:
@@ -186,7 +187,7 @@ class FetchConsumer(driver.Consumer):
                 return
             self.log.info("offsets %s to %s of %s hold no records any more", expected, gap[1] - 1, tp)
         last = records[-1]
-        self._expected[tp] = last.offset + 1
+        self._expected[tp] = self._next[tp] = last.offset + 1
         self._read_offset[tp] = last.offset
         self.app.metrics.consumed(tp.topic, len(records))
         fetch = self.app.engine.in_flight.admit(tp, records)
@@ -208,18 +209,15 @@ class FetchConsumer(driver.Consumer):
             )
         )
 
-    async def _is_history(self, tp: TP, first: int, expected: int) -> bool:
-        """False where the partition was taken away while we asked. Ends the worker where aiokafka has gone back."""
-        if first < self._sought[tp]:
-            self.app.engine.fail(went_back(self.app.policy.group, tp, first, expected))
-        if (self.highwater(tp) or expected) >= expected:
-            return True
-        # A broker that has just become the leader may not know yet how far the partition goes: it is asked.
-        number = self._assignments
-        ends = await self.highwaters(tp)
-        if lost := beyond_end(self.app.policy.group, {tp: expected}, ends):
-            self.app.engine.fail(lost)
-        return number == self._assignments
+    def _remember(self, tp: TP, records: Sequence[Any]) -> list[Any]:
+        """What was committed before is history; returns what is not. Ends the worker where aiokafka has gone back."""
+        expected = self._expected[tp]
+        if records[0].offset < self._next[tp]:
+            self.app.engine.fail(went_back(self.app.policy.group, tp, records[0].offset, expected))
+        history = [record for record in records if record.offset < expected]
+        self.app.engine.remember(tp, history)
+        self._next[tp] = history[-1].offset + 1
+        return [record for record in records if record.offset >= expected]
 
     async def _read_again(self, tp: TP, offset: int) -> None:
         try:
@@ -257,13 +255,21 @@ class FetchConsumer(driver.Consumer):
         return done >= end
 
     async def ends(self, timeout_s: float) -> Mapping[TP, int]:
-        """The end of every open partition, asked of the broker; nothing where it does not answer in time."""
+        """The end of every open partition, asked of the broker; nothing where it does not answer in time.
+
+        Ends the worker where a partition ends before what has been read. One whose window is full does not find out by
+        itself: nothing is fetched for it.
+        """
+        reached = {tp: self._expected[tp] for tp in self._open or ()}
         try:
             async with asyncio.timeout(timeout_s):
-                return await self.highwaters(*self._open) if self._open else {}
+                ends = await self.highwaters(*reached) if reached else {}
         except (KafkaError, TimeoutError) as error:
             self.log.info("the broker does not tell the ends of partitions: %r", error)
             return {}
+        if lost := beyond_end(self.app.policy.group, reached, ends):
+            self.app.engine.fail(lost)
+        return ends
 
     def stands(self, ends: Mapping[TP, int]) -> dict[TP, Stand]:
         """Where every open partition stands; ``ends`` are those that the broker told last."""

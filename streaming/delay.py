@@ -7,17 +7,17 @@ be read, or wants to go where nothing may, is a dead letter.
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, NoReturn
 
 import structlog
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from mode import Service
 
 from observability.metrics import Metrics
 from streaming import coordinator
-from streaming.lost import beyond_end
+from streaming.lost import beyond_end, went_back
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
@@ -32,7 +32,7 @@ SHOW_EVERY_S = 1.0
 Due = tuple[int, Record]
 
 
-class DelayService(Service):
+class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types here
     """One consumer over every tier; ``tiers`` gives each topic its tier's name.
 
     ``read`` tells what a record waits for; it never raises.
@@ -61,7 +61,9 @@ class DelayService(Service):
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
+        # Of the present assignment: what was read before it is read again.
         self._committed: dict[TopicPartition, int] = {}
+        self._assignments = 0
         self._show_at = 0.0
         self._ends: dict[TopicPartition, int] = {}
         self._in_turn = asyncio.Lock()
@@ -78,8 +80,16 @@ class DelayService(Service):
 
     async def on_start(self) -> None:
         coordinator.install()
-        self._consumer = AIOKafkaConsumer(*self._tiers, **self._settings)
+        self._consumer = AIOKafkaConsumer(**self._settings)
+        self._consumer.subscribe(tuple(self._tiers), listener=self)
         await self._consumer.start()
+
+    def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """A turn goes on: its commit is refused where it comes too late."""
+
+    def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        self._assignments += 1
+        self._committed = {}
 
     async def on_stop(self) -> None:
         # A turn that has sent its records away must commit them, or they are returned twice.
@@ -117,7 +127,6 @@ class DelayService(Service):
         self._patience.forget_all_but(assigned)
         # Somebody else may have been there before a partition comes back.
         self._position = {tp: offset for tp, offset in self._position.items() if tp in assigned}
-        self._committed = {tp: offset for tp, offset in self._committed.items() if tp in assigned}
         for tp in assigned:
             # The broker's word counts too: a consumer that has died does not know that there is more to read.
             end = max(self._consumer.highwater(tp) or 0, self._ends.get(tp, 0))
@@ -161,16 +170,22 @@ class DelayService(Service):
 
     async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Raises RecordsLost, KafkaError, TimeoutError."""
+        number = self._assignments
+        for tp, read in polled.items():
+            if read[0].offset < (known := self._committed.get(tp, 0)):
+                raise went_back(self._group, tp, read[0].offset, known)
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
-            for tp in polled.keys() - self._committed.keys():
-                self._committed[tp] = await self._consumer.committed(tp) or 0
-            # Or somebody else had the partition meanwhile.
-            again = {tp: self._committed[tp] for tp, read in polled.items() if read[0].offset < self._committed[tp]}
+            new = {tp: await self._consumer.committed(tp) or 0 for tp in polled.keys() - self._committed.keys()}
+            # Asked after it was read: somebody else may have had the partition meanwhile, and got further.
+            again = {tp: offset for tp, offset in new.items() if polled[tp][0].offset < offset}
             ends = await self._consumer.end_offsets(again) if again else {}
         if lost := beyond_end(self._group, again, ends):
             raise lost
+        if number == self._assignments:
+            self._committed.update((tp, offset) for tp, offset in new.items() if tp not in again)
 
     async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
+        number = self._assignments
         await self._look_for_loss(polled)
         now_ms = self._clock_ms()
         returned: list[Record] = []
@@ -187,7 +202,7 @@ class DelayService(Service):
                 self._wait(tp, records[ready].offset, waits[ready][0])
         await self._out.send_all(returned)
         if offsets:
-            await self._commit(offsets)
+            await self._commit(offsets, number)
 
     def _wait(self, tp: TopicPartition, offset: int, due_ms: int) -> None:
         try:
@@ -198,11 +213,12 @@ class DelayService(Service):
         else:
             self._paused_until[tp] = due_ms
 
-    async def _commit(self, offsets: dict[TopicPartition, int]) -> None:
+    async def _commit(self, offsets: dict[TopicPartition, int], number: int) -> None:
         try:
             await asyncio.wait_for(self._consumer.commit(offsets), COMMIT_TIMEOUT_S)
         except (CommitFailedError, IllegalStateError):
             # Whoever has the partitions now returns these records again; the attempt in their headers tells repeats.
             log.warning("commit came too late, records will be returned again", records=len(offsets))
         else:
-            self._committed.update(offsets)
+            if number == self._assignments:
+                self._committed.update(offsets)

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from aiokafka import TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.errors import CommitFailedError, IllegalStateError
 from faust.types.tuples import TP
 
@@ -51,7 +51,7 @@ class SimulatedConsumer(FetchConsumer):
         self._revoked = False
         self._committed = {}
         self._ends = {}
-        self._sought = {}
+        self._next = {}
         self._expected = {}
         self._gaps = {}
         self._read_offset = {}
@@ -220,6 +220,7 @@ class SimulatedConsumer(FetchConsumer):
             way = world.choices.take(place_name(self.life.name, "fetch"), 4, 15.0)
             records = log[at : at + (1 if way == 1 else FETCH_RECORDS)]
             self._at[tp] = at + len(records)
+            number = self._assignments
             if way == 2:
                 await asyncio.sleep(0.2)
             if way == 3 and at + len(records) < len(log) and at >= self._expected[tp] and not self._has_lost:
@@ -228,7 +229,7 @@ class SimulatedConsumer(FetchConsumer):
                 world.note(self.life.name, "loses what it fetched of %s-%d from %d on", *tp, at)
                 self._some.set()
                 return
-            if self._open is not None and tp in self._open:
+            if number == self._assignments and self._open is not None and tp in self._open:
                 await self._deliver_fetch(tp, records)
 
 
@@ -276,12 +277,16 @@ class SimulatedClient:
         self.generation = generation
         self._paused.clear()
         self._at = {tp: self.group.committed.get(tp, 0) for tp in assigned}
+        self._listener.on_partitions_assigned(self.assignment())
         self._some.set()
 
     def wake(self) -> None:
         self._some.set()
 
     # The service's side
+
+    def subscribe(self, topics: Iterable[str], listener: ConsumerRebalanceListener) -> None:
+        self._listener = listener
 
     def assignment(self) -> frozenset[TopicPartition]:
         return frozenset(TopicPartition(*tp) for tp in self._assigned)

@@ -371,5 +371,6 @@ class RetryRole:
             end=life.end,
         )
         service._consumer = client  # type: ignore[assignment]
+        client.subscribe(TIERS, listener=service)
         life.spawn(service._serve_until_stopped())
         return client

@@ -1,11 +1,13 @@
 """A group that is beyond the end of a partition is noticed when it takes it over, and when it is thrown back later."""
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from types import SimpleNamespace
 from typing import Any, NoReturn
 
 import pytest
 from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
 from faust.types.tuples import TP
 
 from streaming.consumer import FetchConsumer
@@ -13,16 +15,17 @@ from streaming.delay import DelayService
 from streaming.lost import RecordsLost, beyond_end
 
 LANE = TP("lane", 3)
+NEXT_LANE = TP("lane", 4)
 TIER = TopicPartition("tier", 0)
 
 
 def fetch(*offsets: int) -> list[Any]:
-    return [SimpleNamespace(offset=offset) for offset in offsets]
+    return [SimpleNamespace(offset=offset, timestamp=0, timestamp_type=0) for offset in offsets]
 
 
 class Engine:
     def __init__(self) -> None:
-        self.in_flight = SimpleNamespace(is_batched=lambda topic: True)
+        self.in_flight = SimpleNamespace(is_batched=lambda topic: True, admit=lambda tp, records: records)
         self.remembered: list[int] = []
 
     def look_back(self, topic: str) -> int:
@@ -36,19 +39,31 @@ class Engine:
 
 
 class Consumer(FetchConsumer):
-    """``committed`` of a log that begins at 0 and ends at ``end``; ``known`` is the end that the last fetch told."""
+    """``committed`` of a log that begins at 0 and ends at ``end``, and looks back by two."""
 
-    def __init__(self, *, committed: int, end: int, known: int | None = None) -> None:
-        self.app = SimpleNamespace(engine=Engine(), policy=SimpleNamespace(group="g"))  # type: ignore[assignment]
+    def __init__(self, *, committed: int, end: int = 0) -> None:
+        self.engine = Engine()
+        self.app = SimpleNamespace(  # type: ignore[assignment]
+            engine=self.engine,
+            policy=SimpleNamespace(group="g"),
+            metrics=SimpleNamespace(consumed=lambda topic, records: None),
+            consumer_generation_id=1,
+        )
+        self.log = logging.getLogger("test")  # type: ignore[assignment]
         self._assignments = 0
         self._revoked = False
+        self._open = frozenset({LANE, NEXT_LANE})
         self._ends = {}
-        self._sought = {LANE: committed - 2}
-        self._expected = {LANE: committed}
+        self._next = {LANE: committed - 2, NEXT_LANE: committed - 2}
+        self._expected = {LANE: committed, NEXT_LANE: committed}
         self._gaps = {}
-        self._at, self._end, self._known = committed, end, known
-        self.asked = 0
-        self.on_asked = lambda: None
+        self._read_offset = {}
+        self._at, self.end = committed, end
+        self.handed_over: list[int] = []
+        self.on_asked: Callable[[], None] = lambda: None
+        self.on_handed_over: Callable[[], None] = lambda: None
+
+    flow_active = True
 
     def assignment(self) -> set[TP]:  # type: ignore[override]
         return {LANE}
@@ -60,15 +75,15 @@ class Consumer(FetchConsumer):
         return dict.fromkeys(partitions, 0)
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
-        self.asked += 1
         self.on_asked()
-        return dict.fromkeys(partitions, self._end)
-
-    def highwater(self, tp: TP) -> int:
-        return self._known  # type: ignore[return-value]
+        return dict.fromkeys(partitions, self.end)
 
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         self._at = partitions[LANE]
+
+    async def _hand_over(self, message: Any) -> None:
+        self.handed_over += [record.offset for record in message.value]
+        self.on_handed_over()
 
 
 def test_beyond_the_end_is_more_than_all_there_is() -> None:
@@ -102,47 +117,82 @@ async def test_what_an_assignment_that_is_over_was_told_is_not_kept() -> None:
     assert (consumer.prepared(), consumer._ends) == (None, {})
 
 
-async def test_thrown_back_to_the_start_of_a_log_it_has_lost_records_however_many_came_since() -> None:
-    consumer = Consumer(committed=5, end=50, known=50)
-    with pytest.raises(RecordsLost, match="lane-3 went back to 0, g had got to 5"):
-        await consumer._deliver_fetch(LANE, fetch(0))
-    assert consumer.app.engine.remembered == []  # type: ignore[attr-defined]
-
-
-async def test_thrown_back_as_far_as_it_wanted_to_look_the_end_tells() -> None:
-    consumer = Consumer(committed=2, end=1, known=1)
-    with pytest.raises(RecordsLost, match="lane-3 ends at 1, g has got to 2"):
-        await consumer._deliver_fetch(LANE, fetch(0))
-    assert consumer.app.engine.remembered == []  # type: ignore[attr-defined]
-
-
-async def test_what_was_taken_away_while_the_end_was_asked_for_is_dropped() -> None:
-    consumer = Consumer(committed=5, end=9, known=4)
-    consumer.on_asked = consumer._close
-    await consumer._deliver_fetch(LANE, fetch(3, 4, 5))
-    assert consumer.asked == 1
-    assert consumer.app.engine.remembered == []  # type: ignore[attr-defined]
+async def test_what_is_shown_again_for_memory_is_no_loss() -> None:
+    consumer = Consumer(committed=5)
+    await consumer._deliver_fetch(LANE, fetch(3))
+    await consumer._deliver_fetch(LANE, fetch(4, 5))
+    assert (consumer.engine.remembered, consumer.handed_over) == ([3, 4], [5])
 
 
 @pytest.mark.parametrize(
-    ("known", "asked"),
+    "read",
     [
-        pytest.param(5, 0, id="it ends where it did"),
-        pytest.param(None, 0, id="nobody has told yet"),
-        pytest.param(4, 1, id="a new leader does not know yet"),
+        pytest.param([], id="before anything was read"),
+        pytest.param([3], id="in its history"),
+        pytest.param([3, 4], id="after its history"),
+        pytest.param([5, 6], id="after new ones"),
     ],
 )
-async def test_what_is_shown_again_for_memory_is_no_loss(known: int | None, asked: int) -> None:
-    consumer = Consumer(committed=5, end=5, known=known)
-    await consumer._deliver_fetch(LANE, fetch(3, 4))
-    assert consumer.app.engine.remembered == [3, 4]  # type: ignore[attr-defined]
-    assert consumer.asked == asked
+@pytest.mark.parametrize("back_to", [0, 2])
+async def test_thrown_back_it_has_lost_records_however_many_came_since(read: list[int], back_to: int) -> None:
+    consumer = Consumer(committed=5)
+    if read:
+        await consumer._deliver_fetch(LANE, fetch(*read))
+    remembered, handed_over = list(consumer.engine.remembered), list(consumer.handed_over)
+    with pytest.raises(RecordsLost, match=rf"lane-3 went back to {back_to}, g had got to {7 if 6 in read else 5};"):
+        await consumer._deliver_fetch(LANE, fetch(*range(back_to, 50)))
+    assert (consumer.engine.remembered, consumer.handed_over) == (remembered, handed_over)
+
+
+async def test_thrown_back_to_where_its_history_began_it_has_lost_records() -> None:
+    consumer = Consumer(committed=2)
+    await consumer._deliver_fetch(LANE, fetch(0, 1, 2))
+    with pytest.raises(RecordsLost, match="lane-3 went back to 0, g had got to 3;"):
+        await consumer._deliver_fetch(LANE, fetch(*range(10)))
+    assert (consumer.engine.remembered, consumer.handed_over) == ([0, 1], [2])
+
+
+async def test_what_was_fetched_for_an_assignment_that_is_over_is_dropped() -> None:
+    """The next one may have begun while the first of them waited to be taken."""
+    consumer = Consumer(committed=5)
+
+    def assigned_anew() -> None:
+        consumer._close()
+        consumer._open = frozenset({LANE, NEXT_LANE})
+        consumer._next = {LANE: 3, NEXT_LANE: 9}
+        consumer._expected = {LANE: 5, NEXT_LANE: 9}
+
+    consumer.on_handed_over = assigned_anew
+    await consumer._deliver({LANE: fetch(5), NEXT_LANE: fetch(5)})
+    assert consumer.handed_over == [5]
+
+
+async def test_a_partition_from_which_nothing_is_fetched_is_looked_at_too() -> None:
+    consumer = Consumer(committed=5, end=8)
+    await consumer._deliver_fetch(LANE, fetch(5, 6, 7))
+    assert await consumer.ends(1) == {LANE: 8, NEXT_LANE: 8}
+    consumer.end = 7
+    with pytest.raises(RecordsLost, match="Kafka has lost records: lane-3 ends at 7, g has got to 8;"):
+        await consumer.ends(1)
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), KafkaError()])
+async def test_a_broker_that_does_not_answer_has_lost_nothing(error: Exception) -> None:
+    consumer = Consumer(committed=5)
+
+    def no_answer() -> None:
+        raise error
+
+    consumer.on_asked = no_answer
+    assert await consumer.ends(1) == {}
 
 
 class Client:
     def __init__(self, *, committed: int | None, end: int) -> None:
         self._committed, self._end = committed, end
         self.asked = 0
+
+    async def commit(self, offsets: Any) -> None: ...
 
     async def committed(self, tp: TopicPartition) -> int | None:
         self.asked += 1
@@ -188,7 +238,6 @@ async def test_a_tier_thrown_back_to_its_start_has_lost_records() -> None:
         pytest.param(5, 5, id="where it was"),
         pytest.param(None, 0, id="never committed"),
         pytest.param(2, 7, id="what was there has expired"),
-        pytest.param(5, 3, id="somebody else was there since"),
     ],
 )
 async def test_a_tier_that_goes_on_is_sound_and_asked_about_once(committed: int | None, first: int) -> None:
@@ -197,6 +246,35 @@ async def test_a_tier_that_goes_on_is_sound_and_asked_about_once(committed: int 
     for _ in range(2):
         await service._look_for_loss({TIER: fetch(first)})
     assert client.asked == 1
+
+
+async def test_a_tier_that_somebody_else_had_meanwhile_is_sound() -> None:
+    client = Client(committed=5, end=8)
+    service = delay(client)
+    for _ in range(2):
+        await service._look_for_loss({TIER: fetch(3)})
+    assert client.asked == 2
+
+
+async def test_a_tier_thrown_back_has_lost_records_however_many_came_since() -> None:
+    service = delay(Client(committed=5, end=50))
+    await service._look_for_loss({TIER: fetch(5)})
+    with pytest.raises(RecordsLost, match="tier-0 went back to 0, g had got to 5;"):
+        await service._look_for_loss({TIER: fetch(*range(50))})
+
+
+async def test_a_tier_may_begin_anew_where_a_commit_came_after_its_assignment() -> None:
+    """A turn may see a rebalance: its commit is taken, but what was assigned began where nothing was committed yet."""
+    client = Client(committed=5, end=9)
+    service = delay(client)
+    await service._look_for_loss({TIER: fetch(5)})
+    turn = service._assignments
+    service.on_partitions_assigned([TIER])
+    await service._commit({TIER: 8}, turn)
+    await service._look_for_loss({TIER: fetch(5, 6, 7, 8)})
+    await service._commit({TIER: 9}, service._assignments)
+    with pytest.raises(RecordsLost, match="tier-0 went back to 5, g had got to 9;"):
+        await service._look_for_loss({TIER: fetch(5)})
 
 
 async def test_a_tier_that_waits_does_not_wait_to_find_out() -> None:
