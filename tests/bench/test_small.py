@@ -15,8 +15,6 @@ from tests.bench.summary import BASELINE, HERALD, summary
 EVENTS = 2_000
 # A fault that makes it ten times slower shows; noise does not.
 FLOOR = 0.15
-# Who must have worked: three processes on either side.
-WORKERS = {BASELINE: {"enrich", "send", "sink"}, HERALD: {"enrich", "send-sms", "sink"}}
 
 
 @pytest.mark.timeout(180)
@@ -30,6 +28,4 @@ def test_both_sides_tell_everything_once(tmp_path: Path, note: Callable[[str], N
         f"CPU {figures['herald_cpu_us']:.0f} µs beside {figures['baseline_cpu_us']:.0f} µs"
     )
     assert (figures["lost"], figures["duplicates"]) == (0, 0)
-    # In a run of a second, one that only beats its heart may look busy, too.
-    assert all(set(run.busy) >= WORKERS[name] for name, some in runs.items() for run in some)
     assert figures["ratio"] > FLOOR
