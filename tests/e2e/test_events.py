@@ -1,13 +1,15 @@
 """What becomes of an event: told, told late, told once, corrected, taken back, or told to nobody."""
 
 import msgspec
+import pytest
+from confluent_kafka import Producer
 
 import topics
 from pipeline.documents import ContentType
 from pipeline.notifications import Channel
 from pipeline.outcomes import Status
-from tests.e2e.cargo import Shipment, followed_by, unique
-from tests.e2e.world import GRACE_S, SUBSCRIPTION_ROWS, World, eventually
+from tests.e2e.cargo import Shipment, encode, followed_by, unique
+from tests.e2e.world import GRACE_S, SUBSCRIPTION_ROWS, TIMEOUT_S, World, eventually
 
 LATE_S = 15.0
 
@@ -123,3 +125,24 @@ def test_a_document_about_many_shipments_reaches_the_followers_of_each(world: Wo
     publish(world, shipments[1].key, *events)
     for shipment in shipments:
         assert world.dispositions(shipment, 2) == ["accepted", "repeated"]
+
+
+@pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
+def test_events_are_told_however_their_publisher_compresses_them(world: World, codec: str) -> None:
+    shipment = followed_by(Channel.SMS)
+    world.subscribe(shipment)
+    # One alone is not made smaller, and then sent as it is.
+    events = [shipment.event() for _ in range(10)]
+    publisher = Producer(
+        {
+            "bootstrap.servers": world.pipeline.endpoints.kafka,
+            "partitioner": "murmur2_random",
+            "compression.type": codec,
+            "linger.ms": 100,
+        }
+    )
+    for event in events:
+        publisher.produce(topics.STATUS, encode(event), shipment.key)
+    assert publisher.flush(TIMEOUT_S) == 0
+    rows = world.outcomes_of({id: channel for event in events for id, channel in shipment.ids(event).items()})
+    assert {row["status"] for row in rows.values()} == {Status.SENT}
