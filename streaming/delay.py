@@ -61,9 +61,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
-        # Of the present assignment: what was read before it is read again.
+        # A new one for each assignment: what was read before it is read again, and a turn may outlast its own.
         self._committed: dict[TopicPartition, int] = {}
-        self._assignments = 0
         self._show_at = 0.0
         self._ends: dict[TopicPartition, int] = {}
         self._in_turn = asyncio.Lock()
@@ -88,7 +87,6 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         """A turn goes on: its commit is refused where it comes too late."""
 
     def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
-        self._assignments += 1
         self._committed = {}
 
     async def on_stop(self) -> None:
@@ -170,22 +168,21 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
 
     async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
         """Raises RecordsLost, KafkaError, TimeoutError."""
-        number = self._assignments
+        committed = self._committed
         for tp, read in polled.items():
-            if read[0].offset < (known := self._committed.get(tp, 0)):
+            if read[0].offset < (known := committed.get(tp, 0)):
                 raise went_back(self._group, tp, read[0].offset, known)
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
-            new = {tp: await self._consumer.committed(tp) or 0 for tp in polled.keys() - self._committed.keys()}
+            new = {tp: await self._consumer.committed(tp) or 0 for tp in polled.keys() - committed.keys()}
             # Asked after it was read: somebody else may have had the partition meanwhile, and got further.
             again = {tp: offset for tp, offset in new.items() if polled[tp][0].offset < offset}
             ends = await self._consumer.end_offsets(again) if again else {}
         if lost := beyond_end(self._group, again, ends):
             raise lost
-        if number == self._assignments:
-            self._committed.update((tp, offset) for tp, offset in new.items() if tp not in again)
+        committed.update((tp, offset) for tp, offset in new.items() if tp not in again)
 
     async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
-        number = self._assignments
+        committed = self._committed
         await self._look_for_loss(polled)
         now_ms = self._clock_ms()
         returned: list[Record] = []
@@ -202,7 +199,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
                 self._wait(tp, records[ready].offset, waits[ready][0])
         await self._out.send_all(returned)
         if offsets:
-            await self._commit(offsets, number)
+            committed.update(await self._commit(offsets))
 
     def _wait(self, tp: TopicPartition, offset: int, due_ms: int) -> None:
         try:
@@ -213,12 +210,12 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         else:
             self._paused_until[tp] = due_ms
 
-    async def _commit(self, offsets: dict[TopicPartition, int], number: int) -> None:
+    async def _commit(self, offsets: dict[TopicPartition, int]) -> dict[TopicPartition, int]:
+        """Returns what the broker has taken: all of it or nothing."""
         try:
             await asyncio.wait_for(self._consumer.commit(offsets), COMMIT_TIMEOUT_S)
         except (CommitFailedError, IllegalStateError):
             # Whoever has the partitions now returns these records again; the attempt in their headers tells repeats.
             log.warning("commit came too late, records will be returned again", records=len(offsets))
-        else:
-            if number == self._assignments:
-                self._committed.update(offsets)
+            return {}
+        return offsets

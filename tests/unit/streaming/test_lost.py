@@ -268,11 +268,11 @@ async def test_a_tier_may_begin_anew_where_a_commit_came_after_its_assignment() 
     client = Client(committed=5, end=9)
     service = delay(client)
     await service._look_for_loss({TIER: fetch(5)})
-    turn = service._assignments
+    turn = service._committed
     service.on_partitions_assigned([TIER])
-    await service._commit({TIER: 8}, turn)
+    turn.update(await service._commit({TIER: 8}))
     await service._look_for_loss({TIER: fetch(5, 6, 7, 8)})
-    await service._commit({TIER: 9}, service._assignments)
+    service._committed.update(await service._commit({TIER: 9}))
     with pytest.raises(RecordsLost, match="tier-0 went back to 5, g had got to 9;"):
         await service._look_for_loss({TIER: fetch(5)})
 
