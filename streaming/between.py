@@ -40,6 +40,9 @@ def _read(kafka: str, topics: Sequence[str], begin_ms: int, end_ms: int, on_reco
             "group.id": f"herald-tail-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            # Compressed, which is several times as much when it is read; beside a worker that works.
+            "fetch.message.max.bytes": 256 << 10,
+            "queued.max.messages.kbytes": 16_384,
             "log_level": 0,
         }
     )
