@@ -15,6 +15,8 @@ from tests.bench.summary import BASELINE, HERALD, summary
 EVENTS = 2_000
 # A fault that makes it ten times slower shows; noise does not.
 FLOOR = 0.15
+# Whose CPU must be in the figures: three processes on either side do the work.
+WORKERS = {BASELINE: {"enrich", "send", "sink"}, HERALD: {"enrich", "send-sms", "sink"}}
 
 
 @pytest.mark.timeout(180)
@@ -28,4 +30,5 @@ def test_both_sides_tell_everything_once(tmp_path: Path, note: Callable[[str], N
         f"CPU {figures['herald_cpu_us']:.0f} µs beside {figures['baseline_cpu_us']:.0f} µs"
     )
     assert (figures["lost"], figures["duplicates"]) == (0, 0)
+    assert all(run.cpu_s.get(worker, 0) > 0 for name, some in runs.items() for run in some for worker in WORKERS[name])
     assert figures["ratio"] > FLOOR
