@@ -95,6 +95,8 @@ class _Reader:
                 "enable.auto.commit": False,
                 "auto.offset.reset": "earliest",  # retention may take the beginning away meanwhile
                 "enable.partition.eof": True,
+                # Compressed, which is several times as much when it is read. A larger record comes all the same.
+                "fetch.message.max.bytes": 256 << 10,
                 "queued.max.messages.kbytes": 16_384,
                 "log_level": 0,  # what goes wrong is told once, by the command
                 "error_cb": self._failing,
