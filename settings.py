@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, ValidationError, field_validator, model_v
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from pipeline.notifications import Channel
+from providers.email.mime import Sender
 
 DAY_S = 86_400.0
 
@@ -141,6 +142,12 @@ class Settings(BaseSettings):
         if tiers[-1] > DAY_S:
             raise ValueError("no delay may be above a day")
         return tiers
+
+    @field_validator("smtp_sender")
+    @classmethod
+    def _sender(cls, sender: str) -> str:
+        Sender.parse(sender)
+        return sender
 
     @model_validator(mode="after")
     def _room_for_bulk(self) -> Self:

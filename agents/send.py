@@ -149,7 +149,7 @@ class Sender:
             with self._engine.work():
                 if not (items := _live(call.items)):
                     return
-                self._metrics.in_flight(self._teller.channel, self._engine.in_flight.records())
+                self._show_in_flight()
                 known, unknown = await self._parted(items)
                 claimed = await self._claims.claim(_offsets(items))
                 # A worker that was frozen since may not be the one to send these any more.
@@ -178,7 +178,11 @@ class Sender:
 
     def _settle(self, call: Call[Sending]) -> None:
         self._dispatch.settle(call)
+        self._show_in_flight()
         self._wake.set()
+
+    def _show_in_flight(self) -> None:
+        self._metrics.in_flight(self._teller.channel, self._engine.in_flight.records())
 
     def _release(self, call: Call[Sending], again: Iterable[Item[Sending]] = ()) -> None:
         self._dispatch.release(call, time.monotonic(), again)

@@ -80,7 +80,7 @@ class Metrics:
         self._created = count("notifications_created_total", "Notifications given birth to", "channel", "lane")
 
         # Send.
-        self._in_flight = gauge("notifications_in_flight", "Notifications claimed and not settled", "channel")
+        self._in_flight = gauge("notifications_in_flight", "Notifications taken in and not settled", "channel")
         self._attempts = count("attempts_total", "Notifications told to a provider", "channel", "provider", "result")
         self._batch = histogram("batch_messages", "Notifications in one provider call", BATCH_MESSAGES, "channel")
         self._batch_bytes = histogram("batch_bytes", "Text in one provider call", BATCH_BYTES, "channel")

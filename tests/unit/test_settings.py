@@ -60,6 +60,7 @@ def test_what_is_typed_is_what_is_read(monkeypatch: pytest.MonkeyPatch, name: st
         pytest.param("calls_for_urgent", "32", id="no call left for bulk"),
         pytest.param("calls_in_flight", "8", id="no call left for bulk, the other way"),
         pytest.param("provider_timeout_s", "11", id="longer than a drain has"),
+        pytest.param("smtp_sender", "Cargo Herald", id="a sender without an address"),
         pytest.param("role", "cook", id="an unknown role"),
     ],
 )

@@ -7,6 +7,7 @@ from datetime import timedelta
 import msgspec
 import pytest
 from faust.types.tuples import TP
+from prometheus_client import CollectorRegistry
 
 import topics
 from agents.aftermath import Aftermath
@@ -250,6 +251,18 @@ async def test_nothing_is_finished_before_its_outcome_is_durable(role: Role) -> 
     role.provider.open.set()
     await role.settled()
     assert role.journal.index(f"produced {topics.OUTCOMES}") < len(role.journal)
+
+
+async def test_what_is_in_flight_is_shown_until_it_is_settled(role: Role, registry: CollectorRegistry) -> None:
+    def shown() -> float | None:
+        return registry.get_sample_value("herald_notifications_in_flight", {"channel": "sms"})
+
+    role.provider.open.clear()
+    await role.offer(record(0), record(1))
+    await until(lambda: bool(role.provider.calls))
+    assert shown() == 2
+    role.provider.open.set()
+    await until(lambda: shown() == 0)
 
 
 @pytest.mark.parametrize(
