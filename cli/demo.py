@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.live import Live
 
 from cli.account import Account, TopicCounter, counted_topics, take_account, told
+from cli.demo_guard import refuse_where_others_work
 from cli.demo_report import Progress, print_account, print_progress, progress_table
 from cli.local import LocalPipeline, local_pipeline
 from cli.publisher import Publisher
@@ -28,6 +29,7 @@ from simulators.faults import CallFault, Faults, Refusal
 from simulators.feed import journeys
 from simulators.launch import Kind
 from stack import Endpoints, Stack
+from stack.endpoints import ServerName
 
 HOME = Path(".herald/demo")
 TIERS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -93,6 +95,8 @@ def _servers() -> Iterator[Endpoints]:
     home, given = HOME.absolute() / "stack", given_servers(Settings())
     if home.exists():
         Stack(home, given=given).down(wipe=True)
+    if ServerName.KAFKA in given:
+        refuse_where_others_work(given[ServerName.KAFKA])
     with ExitStack() as exits:
         with shown_progress() as on_progress:
             endpoints = exits.enter_context(Stack(home, given=given, on_progress=on_progress).running())
