@@ -95,11 +95,11 @@ def _servers() -> Iterator[Endpoints]:
     home, given = HOME.absolute() / "stack", given_servers(Settings())
     if home.exists():
         Stack(home, given=given).down(wipe=True)
-    if ServerName.KAFKA in given:
-        refuse_where_others_work(given[ServerName.KAFKA])
     with ExitStack() as exits:
         with shown_progress() as on_progress:
             endpoints = exits.enter_context(Stack(home, given=given, on_progress=on_progress).running())
+        if ServerName.KAFKA in given:
+            refuse_where_others_work(endpoints.kafka)
         yield endpoints
 
 

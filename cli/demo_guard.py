@@ -14,13 +14,17 @@ ASK_TIMEOUT_S = 10.0
 LOOK_EVERY_S = 0.5
 
 
-def refuse_where_others_work(kafka: str, *, patience_s: float = PATIENCE_S) -> None:
+def refuse_where_others_work(kafka: str) -> None:
     """Raises ClickException where workers are there that would lose their notifications to the demo's simulators."""
     roles = {Settings(role=role).group: role.value for role in Role}
-    deadline = time.monotonic() + patience_s
+    deadline = time.monotonic() + PATIENCE_S
+    told = False
     while problem := _problem(kafka, roles):
         if time.monotonic() > deadline:
             raise click.ClickException(problem)
+        if not told:
+            click.echo(f"workers seem to be at work on {public(kafka)}; waiting {PATIENCE_S:g} s for them to be gone …")
+            told = True
         time.sleep(LOOK_EVERY_S)
 
 
