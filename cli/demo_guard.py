@@ -23,7 +23,7 @@ def refuse_where_others_work(kafka: str) -> None:
         if time.monotonic() > deadline:
             raise click.ClickException(problem)
         if not told:
-            click.echo(f"workers seem to be at work on {public(kafka)}; waiting {PATIENCE_S:g} s for them to be gone …")
+            click.echo(f"{public(kafka)} is not free for a demo; waiting {PATIENCE_S:g} s for it …")
             told = True
         time.sleep(LOOK_EVERY_S)
 
