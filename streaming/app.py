@@ -14,7 +14,7 @@ from faust.app.base import BootStrategy
 
 from observability.faust_worker import Worker
 from observability.metrics import Metrics
-from streaming import coordinator, records
+from streaming import connection, coordinator, records
 from streaming.assignor import PresentAssignor
 from streaming.broker import BrokerUnavailable, wait_for_topics
 from streaming.codec import IDENTITY
@@ -231,6 +231,7 @@ class ConsumerApp(RoleApp):
 
     def _new_transport(self) -> FetchTransport:
         records.install()
+        connection.install()
         coordinator.install()
         allow_many_files()
         return FetchTransport(self.conf.broker_consumer, self)

@@ -16,7 +16,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from mode import Service
 
 from observability.metrics import Metrics
-from streaming import coordinator
+from streaming import connection, coordinator
 from streaming.lost import beyond_end, went_back
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
@@ -78,6 +78,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         }
 
     async def on_start(self) -> None:
+        connection.install()
         coordinator.install()
         self._consumer = AIOKafkaConsumer(**self._settings)
         self._consumer.subscribe(tuple(self._tiers), listener=self)

@@ -219,6 +219,9 @@ def test_a_worker_whose_table_is_ahead_of_its_changelog_ends_with_the_next_row(b
         before = broker.end(SUBSCRIPTION_ROWS)
         broker.publish(topics.SUBSCRIPTIONS, 2, shipment.key, shipment.subscription())
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == before + 2, "rows of the table")
+        # Rows that the broker has, and the worker has not heard of, it would write again.
+        read = broker.end(topics.SUBSCRIPTIONS)
+        settled(lambda: broker.committed("herald-enrich", topics.SUBSCRIPTIONS) == read, "the worker knows of them")
         broker.lose(SUBSCRIPTION_ROWS)
         broker.publish(topics.SUBSCRIPTIONS, 1, shipment.key, shipment.subscription())
         assert f"{table} went back to 0, subscriptions had got to {before + 1}" in running.words()

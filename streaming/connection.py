@@ -1,0 +1,32 @@
+"""What if a connection to Kafka closes just before something is sent on it? It is a broken one, as any other.
+
+On a transport that has closed, uvloop refuses to write with a RuntimeError, which aiokafka does not expect: it would
+end whichever of its tasks comes first, and the worker with it (aio-libs/aiokafka#1038).
+"""
+
+from typing import Any
+
+from aiokafka import conn, errors
+from aiokafka.conn import AIOKafkaConnection, CloseReason
+
+
+class LiveConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no types here
+    """Raises KafkaConnectionError, which its callers know, where there is nobody to write to any more."""
+
+    def send(self, request: Any, expect_response: bool = True) -> Any:
+        self._break_off_if_closing()
+        return super().send(request, expect_response)
+
+    def _send_sasl_token(self, payload: bytes, expect_response: bool = True) -> Any:
+        self._break_off_if_closing()
+        return super()._send_sasl_token(payload, expect_response)
+
+    def _break_off_if_closing(self) -> None:
+        if self._writer is not None and self._writer.is_closing():
+            self.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise errors.KafkaConnectionError(f"Connection at {self.host}:{self.port} broken")
+
+
+def install() -> None:
+    """For every connection that this process makes from here on: aiokafka has no other place to say it."""
+    conn.AIOKafkaConnection = LiveConnection

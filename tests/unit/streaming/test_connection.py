@@ -1,0 +1,72 @@
+"""A connection that has closed under aiokafka is told of as broken, on the event loop that the workers run on."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+import uvloop
+from aiokafka import conn, errors
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.protocol.admin import ApiVersionRequest
+
+from streaming.connection import LiveConnection, install
+
+LOOPS = [uvloop.new_event_loop, asyncio.new_event_loop]
+
+
+@asynccontextmanager
+async def connected(kind: type[AIOKafkaConnection]) -> AsyncIterator[Any]:
+    """To a server that says nothing."""
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        # The one that is made asks for versions as it connects, and nobody answers.
+        connection = type("Silent", (kind,), {"_do_version_lookup": lambda self: asyncio.sleep(0)})("127.0.0.1", port)
+        await connection.connect()
+        try:
+            yield connection
+        finally:
+            connection.close()
+            gone.set()
+
+
+async def send_on_a_closed_one(kind: type[AIOKafkaConnection]) -> None:
+    async with connected(kind) as connection:
+        connection._writer.transport.abort()
+        # The transport closes in this turn of the loop; whoever reads from it hears so in the next one.
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await connection.send(ApiVersionRequest())
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_closed_connection_is_a_broken_one(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner, pytest.raises(errors.KafkaConnectionError):
+        runner.run(send_on_a_closed_one(LiveConnection))
+
+
+def test_aiokafka_by_itself_does_not_know_what_uvloop_says() -> None:
+    """Once this fails, `streaming.connection` has no reason any more."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner, pytest.raises(RuntimeError, match="is closed"):
+        runner.run(send_on_a_closed_one(AIOKafkaConnection))
+
+
+async def test_a_token_is_not_sent_on_a_closed_one() -> None:
+    async with connected(LiveConnection) as connection:
+        connection._writer.transport.abort()
+        with pytest.raises(errors.KafkaConnectionError):
+            connection._send_sasl_token(b"token")
+        assert not connection.connected(), "the next one to send connects anew"
+
+
+def test_every_connection_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conn, "AIOKafkaConnection", object)
+    install()
+    assert conn.AIOKafkaConnection is LiveConnection
