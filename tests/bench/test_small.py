@@ -12,7 +12,7 @@ from tests.bench.compare import run_once, sides
 from tests.bench.servers import bench_servers
 from tests.bench.summary import BASELINE, HERALD, summary
 
-EVENTS = 2_000
+EVENTS = 10_000
 # A fault that makes it ten times slower shows; noise does not.
 FLOOR = 0.15
 # Whose CPU must be in the figures: three processes on either side do the work.
