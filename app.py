@@ -268,6 +268,7 @@ def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
             patience=Patience(settings.stuck_timeout_s),
             metrics=metrics,
             clock_ms=now_ms,
+            halt=app.halt,
         )
     )
     return app

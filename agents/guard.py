@@ -2,6 +2,7 @@
 
 from observability.metrics import Metrics
 from pipeline.deadletter_limits import DeadLetterLimits, DeadLetterPolicy
+from pipeline.halting import HaltCause
 from streaming.engine import Engine
 
 
@@ -14,5 +15,5 @@ class DeadLetterGuard:
     def note(self, ended: int, *, dead: int, bugs: int) -> None:
         """``ended`` records are settled and durable; ``dead`` are dead letters that count, ``bugs`` among them."""
         if reason := self._limits.note(ended, dead=dead, bugs=bugs):
-            self._metrics.dead_letter_limit_reached()
+            self._metrics.halted(HaltCause.DEAD_LETTERS)
             self._engine.halt(reason)

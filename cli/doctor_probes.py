@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 from cli.doctor_kafka import CannotAsk
 from pipeline.diagnosis import STRAYS_COUNTED
 from pipeline.errors import StorageUnavailable
+from pipeline.halting import HaltCause
 from pipeline.retention import covered_until
 from pipeline.symptoms import PartitionFacts, WorkerFacts
 from storage.partitions import TABLES, Partitions
@@ -38,7 +39,7 @@ UNACCOUNTED = """
     )
 """
 
-CIRCUIT, HALTED, STUCK = "herald_circuit_state", "herald_dead_letter_limit_reached", "herald_stuck_seconds"
+CIRCUIT, HALTED, STUCK = "herald_circuit_state", "herald_halted", "herald_stuck_seconds"
 
 
 def known_changesets() -> list[str]:
@@ -177,6 +178,6 @@ def worker_facts(name: str, unready: Sequence[str], metrics: str) -> WorkerFacts
             for one in samples
             if one.name == CIRCUIT
         },
-        halted=any(one.value > 0 for one in samples if one.name == HALTED),
+        halted=[HaltCause(one.labels["cause"]) for one in samples if one.name == HALTED and one.value > 0],
         stuck_s=max((one.value for one in samples if one.name == STUCK), default=0.0),
     )

@@ -19,6 +19,7 @@ from observability.labels import Labelled
 from pipeline.circuit import CircuitState
 from pipeline.delivery import DeadLetterReason
 from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
+from pipeline.halting import HaltCause
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome
@@ -74,6 +75,7 @@ class Metrics:
         self._takeover = gauge("takeover_seconds", "From the last assignment until records came")
         self._start = gauge("start_seconds", "From the start of the process until records came for the first time")
         self._stuck = gauge("stuck_seconds", "How long the watchdog has seen work and no progress")
+        self._halted = gauge("halted", "1 once the worker has halted, by what for", "cause")
 
         # Enrich.
         self._events = count("events_total", "Status events, by what became of them", "disposition")
@@ -102,7 +104,6 @@ class Metrics:
         self._retries = count("retries_total", "Notifications sent to wait", "channel", "tier")
         self._waiting = gauge("retry_waiting_records", "Records waiting in a tier", "tier")
         self._overdue = gauge("retry_overdue_seconds", "How late the head of a tier is; 0 before it is due", "tier")
-        self._limit_reached = gauge("dead_letter_limit_reached", "1 once a role has halted for its dead letters")
         self._dead = count("dead_letters_total", "Records given up on, by the class of what went wrong", "reason")
 
         # Stores.
@@ -143,6 +144,9 @@ class Metrics:
 
     def stuck(self, seconds: float) -> None:
         self._stuck[()].set(seconds)
+
+    def halted(self, cause: HaltCause) -> None:
+        self._halted[cause].set(1)
 
     def events(self, dispositions: Counter[Disposition]) -> None:
         for disposition, events in dispositions.items():
@@ -207,9 +211,6 @@ class Metrics:
     def dead_lettered(self, reasons: Mapping[DeadLetterReason, int]) -> None:
         for reason, records in reasons.items():
             self._dead[reason].inc(records)
-
-    def dead_letter_limit_reached(self) -> None:
-        self._limit_reached[()].set(1)
 
     def stored(self, store: str, *, new: int, known: int, seconds: float) -> None:
         """One batch into ``postgres`` or ``redis``."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.halting import HaltCause
 from pipeline.symptoms import (
     DeadLetterFacts,
     GroupFacts,
@@ -38,6 +39,10 @@ DISK_LOW, DISK_FULL = 0.10, 0.02
 # Our own fault: nobody else will put it right.
 OURS = ("bug", "rejected-by-store")
 CIRCUITS = {0: "closed", 1: "half-open", 2: "open"}
+HALTED = {
+    HaltCause.DEAD_LETTERS: "find the cause in herald dlq list before it goes on",
+    HaltCause.RECORDS_LOST: "before it is started again: docs/operations.md, Kafka has lost records",
+}
 
 
 class Level(StrEnum):
@@ -218,9 +223,8 @@ def judge_worker(facts: WorkerFacts) -> list[Finding]:
             found.append(
                 Finding(level, facts.name, f"circuit of {provider} ({channel})", CIRCUITS.get(state, "?"), advice)
             )
-    if facts.halted:
-        advice = "find the cause in herald dlq list before it goes on"
-        found.append(_wrong(facts.name, "has met its limit of dead letters", "", advice))
+    for cause in facts.halted:
+        found.append(_wrong(facts.name, "has halted", cause, HALTED[cause]))
     if facts.stuck_s > STUCK_S:
         advice = "its watchdog ends it at HERALD_STUCK_TIMEOUT_S; if this comes back, read its last logs"
         found.append(_wrong(facts.name, "has work and makes no progress", duration(facts.stuck_s), advice))

@@ -1,11 +1,12 @@
 """What does `herald doctor` look at? The facts that `pipeline.diagnosis` judges."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipeline.deadletters import Place
 from pipeline.dlq_marks import NOTHING, Histories
+from pipeline.halting import HaltCause
 
 HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
@@ -82,12 +83,12 @@ class DeadLetterFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerFacts:
-    """``unready`` are its own complaints; ``circuits`` are states by channel and provider."""
+    """``unready`` are its own complaints; ``circuits`` are states by channel and provider; ``halted`` says what for."""
 
     name: str
     unready: tuple[str, ...] = ()
     circuits: Mapping[tuple[str, str], int]
-    halted: bool = False
+    halted: Sequence[HaltCause] = ()
     stuck_s: float = 0.0
 
 

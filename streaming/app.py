@@ -99,6 +99,11 @@ class RoleApp(faust.App):
             **settings,
         )
 
+    @property
+    def halted(self) -> str | None:
+        """Why the worker takes nothing more until it is started again; None while it does."""
+        return None
+
     async def on_start(self) -> None:
         try:
             await wait_for_topics(self.policy.kafka, self.policy.topics, self.policy.start_timeout_s)
@@ -142,6 +147,15 @@ class ServiceApp(RoleApp):
 
     BootStrategy = WithoutConsumer
     producer_only = True
+    _halted: str | None = None
+
+    @property
+    def halted(self) -> str | None:
+        return self._halted
+
+    def halt(self, reason: str) -> None:
+        """For a service that takes nothing more: the worker is not ready, and stays up."""
+        self._halted = reason
 
 
 class ConsumerApp(RoleApp):
@@ -181,6 +195,10 @@ class ConsumerApp(RoleApp):
             stream_buffer_maxsize=1024,
         )
         self.records_out = MembersProducer(self._kafka_out, self.engine.membership, lambda: self.engine.assignments)
+
+    @property
+    def halted(self) -> str | None:
+        return self.engine.halted
 
     @property
     def fetch_consumer(self) -> FetchConsumer:

@@ -16,7 +16,8 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
-from streaming.lost import beyond_end, went_back
+from pipeline.halting import HaltCause
+from streaming.lost import RecordsLost, beyond_end, went_back
 from streaming.pace import Pace
 from streaming.recovery import Tables
 from streaming.stand import Stand
@@ -64,7 +65,7 @@ class FetchConsumer(driver.Consumer):
 
         Every batched partition is sought: to what the group has committed, or where nothing is, to the start of the
         log; a fetch of the assignment before may be late. A topic that wants to look back is read from a little
-        earlier: what was committed is history, not work. More committed than there is ends the worker.
+        earlier: what was committed is history, not work. More committed than there is halts the worker.
         """
         self._prepared = None
         number = self._assignments
@@ -88,9 +89,14 @@ class FetchConsumer(driver.Consumer):
         self._prepared = assigned
 
     def look_for_loss(self, reached: Mapping[TP, int]) -> None:
-        """Ends the worker where a partition ended before what has been reached, when it was taken over."""
+        """Halts the worker where a partition ended before what has been reached, when it was taken over."""
         if lost := beyond_end(self.app.policy.group, reached, self._ends):
-            self.app.engine.fail(lost)
+            self._halt(lost)
+
+    def _halt(self, lost: RecordsLost) -> None:
+        # One that is started again takes a log that has grown since for a sound one.
+        self.app.metrics.halted(HaltCause.RECORDS_LOST)
+        self.app.engine.halt(str(lost))
 
     def prepared(self) -> frozenset[TP] | None:
         """The partitions of the present assignment, once they have been sought and not been taken away since."""
@@ -210,10 +216,11 @@ class FetchConsumer(driver.Consumer):
         )
 
     def _remember(self, tp: TP, records: Sequence[Any]) -> list[Any]:
-        """What was committed before is history; returns what is not. Ends the worker where aiokafka has gone back."""
+        """What was committed before is history; returns what is not. Halts the worker where aiokafka has gone back."""
         expected = self._expected[tp]
         if records[0].offset < self._next[tp]:
-            self.app.engine.fail(went_back(self.app.policy.group, tp, records[0].offset, expected))
+            self._halt(went_back(self.app.policy.group, tp, records[0].offset, expected))
+            return []
         history = [record for record in records if record.offset < expected]
         self.app.engine.remember(tp, history)
         self._next[tp] = history[-1].offset + 1
@@ -257,7 +264,7 @@ class FetchConsumer(driver.Consumer):
     async def ends(self, timeout_s: float) -> Mapping[TP, int]:
         """The end of every open partition, asked of the broker; nothing where it does not answer in time.
 
-        Ends the worker where a partition ends before what has been read. One whose window is full does not find out by
+        Halts the worker where a partition ends before what has been read. One whose window is full does not find out by
         itself: nothing is fetched for it.
         """
         reached = {tp: self._expected[tp] for tp in self._open or ()}
@@ -268,7 +275,7 @@ class FetchConsumer(driver.Consumer):
             self.log.info("the broker does not tell the ends of partitions: %r", error)
             return {}
         if lost := beyond_end(self.app.policy.group, reached, ends):
-            self.app.engine.fail(lost)
+            self._halt(lost)
         return ends
 
     def stands(self, ends: Mapping[TP, int]) -> dict[TP, Stand]:

@@ -16,8 +16,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from mode import Service
 
 from observability.metrics import Metrics
+from pipeline.halting import HaltCause
 from streaming import connection, coordinator
-from streaming.lost import beyond_end, went_back
+from streaming.lost import RecordsLost, beyond_end, went_back
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
@@ -50,6 +51,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         patience: Patience,
         metrics: Metrics,
         clock_ms: Callable[[], int],
+        halt: Callable[[str], None],
         end: Callable[[str], NoReturn] = end_process,
     ) -> None:
         super().__init__()
@@ -57,6 +59,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._read = read
         self._patience = patience
         self._metrics = metrics
+        self._tell_of_halt = halt
+        self._halted = False
         self._end = end
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
@@ -111,11 +115,28 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         while not self.should_stop:
             now_ms = self._clock_ms()
             self._show(now_ms)
+            if self._halted:
+                await self._hold()
+                continue
             self._resume(now_ms)
             polled = await self._consumer.getmany(timeout_ms=self._poll_ms(now_ms), max_records=AT_ONCE)
             if polled:
                 async with self._in_turn:
                     await self._turn(polled)
+
+    def _halt(self, lost: RecordsLost) -> None:
+        if self._halted:
+            return
+        log.critical("worker halts until it is started again", reason=str(lost))
+        self._halted = True
+        self._metrics.halted(HaltCause.RECORDS_LOST)
+        self._tell_of_halt(str(lost))
+
+    async def _hold(self) -> None:
+        """Keep the partitions and return nothing: whoever else had them might take what has grown since for sound."""
+        self._consumer.pause(*self._consumer.assignment())
+        # Of partitions that have just come, some may be there; nothing is committed for them.
+        await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
 
     def _show(self, now_ms: int) -> None:
         if time.monotonic() < self._show_at:
@@ -135,7 +156,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
             self._patience.look(tp, self._position.get(tp), has_work=left > 0 and due)
             if tp in self._paused_until:
                 overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - self._paused_until[tp])
-        if self._patience.is_over():
+        if self._patience.is_over() and not self._halted:
             self._end("what is due is not returned")
         for topic, records in waiting.items():
             self._metrics.waiting(self._tiers[topic], records=records, overdue_s=overdue_ms[topic] / 1000)
@@ -149,7 +170,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
                     self._ends = dict(await self._consumer.end_offsets(assigned))
                     # A partition that is paused does not find out by itself.
                     if lost := beyond_end(self._group, committed, self._ends):
-                        self._end(str(lost))
+                        self._halt(lost)
                     # Its own, not what was read last: somebody else may have been there, or retention.
                     self._position.update({tp: await self._consumer.position(tp) for tp in assigned})
             except (KafkaError, TimeoutError) as error:
@@ -167,24 +188,27 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         # A rebalance undoes pauses by itself, and may have taken the partition away.
         self._consumer.resume(*(set(due) & self._consumer.assignment()))
 
-    async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
-        """Raises RecordsLost, KafkaError, TimeoutError."""
+    async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> RecordsLost | None:
+        """Raises KafkaError, TimeoutError."""
         committed = self._committed
         for tp, read in polled.items():
             if read[0].offset < (known := committed.get(tp, 0)):
-                raise went_back(self._group, tp, read[0].offset, known)
+                return went_back(self._group, tp, read[0].offset, known)
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
             new = {tp: await self._consumer.committed(tp) or 0 for tp in polled.keys() - committed.keys()}
             # Asked after it was read: somebody else may have had the partition meanwhile, and got further.
             again = {tp: offset for tp, offset in new.items() if polled[tp][0].offset < offset}
             ends = await self._consumer.end_offsets(again) if again else {}
         if lost := beyond_end(self._group, again, ends):
-            raise lost
+            return lost
         committed.update((tp, offset) for tp, offset in new.items() if tp not in again)
+        return None
 
     async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
         committed = self._committed
-        await self._look_for_loss(polled)
+        if lost := await self._look_for_loss(polled):
+            self._halt(lost)
+            return
         now_ms = self._clock_ms()
         returned: list[Record] = []
         offsets: dict[TopicPartition, int] = {}

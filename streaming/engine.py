@@ -151,7 +151,7 @@ class Engine:
             raise Drained("no more of this turn is to be done here")
 
     def halt(self, reason: str) -> None:
-        """Begin no more work until somebody has looked and starts the process again. What has begun goes on."""
+        """Take nothing more until somebody has looked and starts the process again. What has begun goes on."""
         if self.halted is None:
             self.halted = reason
             log.critical("worker halts until it is started again", reason=reason)

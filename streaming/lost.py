@@ -2,7 +2,7 @@
 
 A broker without replicas that loses its disk, an election of one that was behind, offsets that came from elsewhere:
 aiokafka goes back to the start of the log without a word. All that is there would be told again, or, below what was
-done, new records would be passed over. From where on they are new, only people can tell, so the worker ends.
+done, new records would be passed over. From where on they are new, only people can tell, so the worker halts.
 """
 
 from collections.abc import Mapping

@@ -18,8 +18,8 @@ class RoleHealth:
         return []
 
     def ready(self) -> Sequence[Problem]:
-        if isinstance(self._app, ConsumerApp) and (reason := self._app.engine.halted):
-            return [Problem("dead-letters", f"halted: {reason}")]
+        if reason := self._app.halted:
+            return [Problem("halted", reason)]
         if isinstance(self._app, ConsumerApp) and not self._app.consumer_is_ready():
             return [Problem("consumer", "partitions are being assigned or tables recovered")]
         return [] if self._app.started else [Problem("start", "not started yet")]

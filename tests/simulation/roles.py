@@ -368,6 +368,7 @@ class RetryRole:
             patience=Patience(PATIENCE_S, clock=world.loop.time),
             metrics=NoMetrics(),  # type: ignore[arg-type]
             clock_ms=world.now_ms,
+            halt=life.end,
             end=life.end,
         )
         service._consumer = client  # type: ignore[assignment]

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Callable
 
 from pipeline.delivery import DeadLetterReason
+from pipeline.halting import HaltCause
 from pipeline.notifications import Channel
 from pipeline.outcomes import Status
 from simulators.faults import CallFault, Faults, Refusal
@@ -134,7 +135,7 @@ def refuses_everybody(play: Play) -> None:
 
 def _has_halted(play: Play, worker: str) -> bool:
     try:
-        return play.arena.workers.metrics(worker).total("herald_dead_letter_limit_reached") == 1
+        return play.arena.workers.metrics(worker).total("herald_halted", cause=HaltCause.DEAD_LETTERS) == 1
     except OSError:
         return False
 

@@ -1,8 +1,9 @@
-"""Kafka has lost records: a worker says so and ends, and goes on from where people say.
+"""Kafka has lost records: a worker says so and halts, and one that is started again goes on from where people say.
 
 A broker of its own, which is killed and loses the log of a partition, as one does with its disk.
 """
 
+import asyncio
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -16,15 +17,18 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaExcepti
 from confluent_kafka.admin import AdminClient
 
 import topics
-from cli.doctor_kafka import KafkaProbe
+from cli.doctor_kafka import CannotAsk, KafkaProbe
+from cli.doctor_probes import ask_worker
 from cli.local import settings_of
 from cli.topics import create_topics
 from cli.worker import worker_command
 from pipeline.claims import ClaimRow
+from pipeline.halting import HaltCause
 from pipeline.notifications import Channel, Lane
-from pipeline.symptoms import LostFacts
+from pipeline.symptoms import LostFacts, WorkerFacts
 from settings import Role, Settings
 from stack import Endpoints, ServerName, Stack
+from stack.ports import free_ports
 from tests.chaos import kafka_reader
 from tests.e2e.cargo import Shipment
 from tests.e2e.world import eventually
@@ -54,7 +58,6 @@ class Broker:
             "HERALD_RETRY_TIERS_S": "1",
             "HERALD_COMMIT_INTERVAL_S": "0.2",
             "HERALD_SESSION_TIMEOUT_S": "3",
-            "HERALD_HTTP_PORT": "0",
         }
 
     @property
@@ -125,32 +128,52 @@ def broker(stack_endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory)
 
 
 class Running:
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, url: str) -> None:
         self._process = process
         self._log = log
+        self._url = url
 
-    def words(self) -> str:
+    def last_words(self) -> str:
         """What it says, when it has ended because it cannot go on."""
         assert self._process.wait(SOON_S) == CANNOT_GO_ON, self._log.read_text()
         return self._log.read_text()
+
+    def halted(self) -> WorkerFacts:
+        """What `herald doctor` hears of it, once it has halted; it has not ended."""
+
+        def look() -> WorkerFacts | None:
+            assert self._process.poll() is None, self._log.read_text()
+            try:
+                facts = asyncio.run(ask_worker("worker", self._url, TIMEOUT_S))
+            except CannotAsk:
+                return None
+            return facts if facts.halted else None
+
+        return eventually(look, "the worker to halt")
 
 
 @contextmanager
 def worker(broker: Broker, role: Role, folder: Path) -> Iterator[Running]:
     log = folder / "log"
-    own = {"HERALD_ROLE": role.value, "HERALD_DATA_DIR": str(folder / "data"), "PYTHONPATH": str(ROOT)}
+    (port,) = free_ports(1)
+    own = {
+        "HERALD_ROLE": role.value,
+        "HERALD_DATA_DIR": str(folder / "data"),
+        "HERALD_HTTP_PORT": str(port),
+        "PYTHONPATH": str(ROOT),
+    }
     with log.open("wb") as out:
         process = subprocess.Popen(
             worker_command(), env={**broker.environment, **own}, cwd=ROOT, stdout=out, stderr=out
         )
     try:
-        yield Running(process, log)
+        yield Running(process, log, f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
         process.wait(SOON_S)
 
 
-def test_a_worker_whose_topic_loses_its_records_ends_and_goes_on_from_where_it_is_told(
+def test_a_worker_whose_topic_loses_its_records_halts_and_goes_on_from_where_it_is_told(
     broker: Broker, tmp_path: Path
 ) -> None:
     group, topic = "herald-enrich", topics.STATUS
@@ -158,19 +181,21 @@ def test_a_worker_whose_topic_loses_its_records_ends_and_goes_on_from_where_it_i
         broker.publish(topic, 3)
         settled(lambda: broker.committed(group, topic) == 3, "three events are done")
         broker.lose(topic)
-        assert f"{topic}-0 ends at 0, {group} has got to 3" in running.words()
-    broker.publish(topic, 1)
-    assert broker.lost() == [LostFacts(group, topic, 0, committed=3, end=1)]
+        facts = running.halted()
+        assert facts.halted == [HaltCause.RECORDS_LOST]
+        assert f"halted: Kafka has lost records: {topic}-0 ends at 0, {group} has got to 3" in facts.unready[0]
+        letters = broker.end(topics.DLQ)
+        broker.publish(topic, 1)
+        assert broker.lost() == [LostFacts(group, topic, 0, committed=3, end=1)]
+        broker.publish(topic, 5)
+        assert running.halted() == facts, "also when the log has grown past where it was"
+    assert (broker.committed(group, topic), broker.end(topics.DLQ)) == (3, letters)
 
-    with worker(broker, Role.ENRICH, tmp_path) as running:
-        assert f"{topic}-0 ends at 1, {group} has got to 3" in running.words()
-
-    letters = broker.end(topics.DLQ)
     broker.commit(group, topic, 0)
     assert broker.lost() == []
     with worker(broker, Role.ENRICH, tmp_path):
-        settled(lambda: broker.committed(group, topic) == 1, "the new event is done")
-    assert broker.end(topics.DLQ) == letters + 1
+        settled(lambda: broker.committed(group, topic) == 6, "the new events are done")
+    assert broker.end(topics.DLQ) == letters + 6
 
 
 def test_the_retry_role_returns_nothing_again(broker: Broker, tmp_path: Path) -> None:
@@ -180,13 +205,15 @@ def test_the_retry_role_returns_nothing_again(broker: Broker, tmp_path: Path) ->
     broker.commit(group, topic, 5)
     letters = broker.end(topics.DLQ)
     with worker(broker, Role.RETRY, tmp_path) as running:
-        assert f"{topic}-0 ends at 2, {group} has got to 5" in running.words()
-    assert broker.end(topics.DLQ) == letters
+        assert f"{topic}-0 ends at 2, {group} has got to 5" in running.halted().unready[0]
+        broker.publish(topic, 4)
+        assert running.halted().halted == [HaltCause.RECORDS_LOST], "also when the log has grown past where it was"
+    assert (broker.committed(group, topic), broker.end(topics.DLQ)) == (5, letters)
 
     broker.commit(group, topic, 1)
     with worker(broker, Role.RETRY, tmp_path):
-        settled(lambda: broker.committed(group, topic) == 2, "the new record is returned")
-    assert broker.end(topics.DLQ) == letters + 1
+        settled(lambda: broker.committed(group, topic) == 6, "the new records are returned")
+    assert broker.end(topics.DLQ) == letters + 5
 
 
 def test_what_a_lane_has_done_beyond_its_end_is_no_reason_to_pass_over_what_comes_new(
@@ -197,7 +224,7 @@ def test_what_a_lane_has_done_beyond_its_end_is_no_reason_to_pass_over_what_come
     row = msgspec.json.encode(ClaimRow(done=[(0, 4)]))
     broker.publish(topics.changelog("herald-send-sms", "claims"), 1, f"{lane}-0/owner".encode(), row)
     with worker(broker, Role.SEND_SMS, tmp_path) as running:
-        assert f"{lane}-0 ends at 0, herald-send-sms has got to 5" in running.words()
+        assert f"{lane}-0 ends at 0, herald-send-sms has got to 5" in running.halted().unready[0]
 
 
 def test_a_table_whose_changelog_loses_its_rows_is_made_anew(broker: Broker, tmp_path: Path) -> None:
@@ -207,7 +234,7 @@ def test_a_table_whose_changelog_loses_its_rows_is_made_anew(broker: Broker, tmp
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 2, "rows of the table")
     broker.lose(SUBSCRIPTION_ROWS)
     with worker(broker, Role.ENRICH, tmp_path) as running:
-        assert "tables are ahead of their changelogs" in running.words()
+        assert "tables are ahead of their changelogs" in running.last_words()
     with worker(broker, Role.ENRICH, tmp_path):
         broker.publish(topics.SUBSCRIPTIONS, 1, shipment.key, shipment.subscription())
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 1, "a row of the new table")
@@ -224,6 +251,6 @@ def test_a_worker_whose_table_is_ahead_of_its_changelog_ends_with_the_next_row(b
         settled(lambda: broker.committed("herald-enrich", topics.SUBSCRIPTIONS) == read, "the worker knows of them")
         broker.lose(SUBSCRIPTION_ROWS)
         broker.publish(topics.SUBSCRIPTIONS, 1, shipment.key, shipment.subscription())
-        assert f"{table} went back to 0, subscriptions had got to {before + 1}" in running.words()
+        assert f"{table} went back to 0, subscriptions had got to {before + 1}" in running.last_words()
     with worker(broker, Role.ENRICH, tmp_path):
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 2, "the row again")

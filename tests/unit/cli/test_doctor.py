@@ -100,13 +100,15 @@ def test_addresses_have_the_port_of_their_scheme(url: str, address: Address) -> 
 def test_a_worker_is_known_by_its_gauges() -> None:
     registry = CollectorRegistry()
     Gauge("herald_circuit_state", "?", ["channel", "provider"], registry=registry).labels("sms", "http").set(2)
-    Gauge("herald_dead_letter_limit_reached", "?", registry=registry).set(1)
+    halted = Gauge("herald_halted", "?", ["cause"], registry=registry)
+    halted.labels("dead-letters").set(1)
+    halted.labels("records-lost").set(0)
     Gauge("herald_stuck_seconds", "?", registry=registry).set(7)
     facts = worker_facts("w", ["consumer: recovering"], generate_latest(registry).decode())
-    assert (facts.circuits, facts.halted, facts.stuck_s) == ({("sms", "http"): 2}, True, 7.0)
+    assert (facts.circuits, facts.halted, facts.stuck_s) == ({("sms", "http"): 2}, ["dead-letters"], 7.0)
     assert facts.unready == ("consumer: recovering",)
     nothing = worker_facts("w", [], "")
-    assert (nothing.circuits, nothing.halted, nothing.stuck_s) == ({}, False, 0.0)
+    assert (nothing.circuits, nothing.halted, nothing.stuck_s) == ({}, [], 0.0)
 
 
 def test_changesets_are_known_in_their_order() -> None:

@@ -9,6 +9,7 @@ from observability.metrics import Metrics
 from pipeline.circuit import CircuitState
 from pipeline.delivery import DeadLetterReason
 from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
+from pipeline.halting import HaltCause
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome, Status
@@ -62,7 +63,7 @@ def feed(registry: CollectorRegistry) -> Metrics:
     metrics.retried(Channel.SMS, "30s", 2)
     metrics.waiting("30s", records=6, overdue_s=0.0)
     metrics.dead_lettered(Counter({DeadLetterReason.RETRIES_EXHAUSTED: 1}))
-    metrics.dead_letter_limit_reached()
+    metrics.halted(HaltCause.DEAD_LETTERS)
     metrics.stored("postgres", new=3, known=1, seconds=0.02)
     metrics.redis_failed()
     return metrics

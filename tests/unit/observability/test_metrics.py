@@ -63,7 +63,7 @@ AT = {"topic": TOPIC, "partition": "3"}
         ("herald_start_seconds", {}, 3.5),
         ("herald_circuit_state", {"channel": "sms", "provider": "http-sms"}, 2),
         ("herald_circuit_opened_total", {"channel": "sms", "provider": "http-sms"}, 1),
-        ("herald_dead_letter_limit_reached", {}, 1),
+        ("herald_halted", {"cause": "dead-letters"}, 1),
         ("herald_sink_batch_seconds_count", {"store": "postgres"}, 1),
         ("herald_redis_failures_total", {}, 1),
     ],

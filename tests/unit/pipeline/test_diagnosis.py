@@ -19,6 +19,7 @@ from pipeline.diagnosis import (
     duration,
     is_healthy,
 )
+from pipeline.halting import HaltCause
 from pipeline.symptoms import (
     DeadLetterFacts,
     GroupFacts,
@@ -167,7 +168,7 @@ def test_disks(free: int, level: Level) -> None:
         (WorkerFacts(name="w", circuits={("sms", "http"): 1}), [WARNING]),
         (WorkerFacts(name="w", circuits={("sms", "http"): 2, ("sms", "other"): 0}), [WRONG]),
         (WorkerFacts(name="w", circuits={}, unready=("consumer: recovering",)), [WRONG]),
-        (WorkerFacts(name="w", circuits={}, halted=True, stuck_s=STUCK_S + 1), [WRONG, WRONG]),
+        (WorkerFacts(name="w", circuits={}, halted=[*HaltCause], stuck_s=STUCK_S + 1), [WRONG, WRONG, WRONG]),
     ],
 )
 def test_workers(facts: WorkerFacts, expected: list[Level]) -> None:

@@ -1,18 +1,21 @@
 """A group that is beyond the end of a partition is noticed when it takes it over, and when it is thrown back later."""
 
+import asyncio
 import logging
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
-from typing import Any, NoReturn
+from typing import Any
 
 import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types.tuples import TP
 
+from pipeline.halting import HaltCause
 from streaming.consumer import FetchConsumer
 from streaming.delay import DelayService
-from streaming.lost import RecordsLost, beyond_end
+from streaming.lost import beyond_end
+from tests.fakes import until
 
 LANE = TP("lane", 3)
 NEXT_LANE = TP("lane", 4)
@@ -27,6 +30,7 @@ class Engine:
     def __init__(self) -> None:
         self.in_flight = SimpleNamespace(is_batched=lambda topic: True, admit=lambda tp, records: records)
         self.remembered: list[int] = []
+        self.halted: str | None = None
 
     def look_back(self, topic: str) -> int:
         return 2
@@ -34,8 +38,8 @@ class Engine:
     def remember(self, tp: TP, records: list[Any]) -> None:
         self.remembered += [record.offset for record in records]
 
-    def fail(self, error: BaseException) -> NoReturn:
-        raise error
+    def halt(self, reason: str) -> None:
+        self.halted = self.halted or reason
 
 
 class Consumer(FetchConsumer):
@@ -43,10 +47,11 @@ class Consumer(FetchConsumer):
 
     def __init__(self, *, committed: int, end: int = 0) -> None:
         self.engine = Engine()
+        self.causes: list[HaltCause] = []
         self.app = SimpleNamespace(  # type: ignore[assignment]
             engine=self.engine,
             policy=SimpleNamespace(group="g"),
-            metrics=SimpleNamespace(consumed=lambda topic, records: None),
+            metrics=SimpleNamespace(consumed=lambda topic, records: None, halted=self.causes.append),
             consumer_generation_id=1,
         )
         self.log = logging.getLogger("test")  # type: ignore[assignment]
@@ -81,6 +86,9 @@ class Consumer(FetchConsumer):
     async def seek_wait(self, partitions: Mapping[TP, int]) -> None:
         self._at = partitions[LANE]
 
+    def has_halted(self, reason: str) -> bool:
+        return self.causes == [HaltCause.RECORDS_LOST] and reason in (self.engine.halted or "")
+
     async def _hand_over(self, message: Any) -> None:
         self.handed_over += [record.offset for record in message.value]
         self.on_handed_over()
@@ -99,15 +107,15 @@ async def test_taken_over_up_to_its_end_a_partition_is_sound() -> None:
     assert consumer.prepared() == {LANE}
     assert consumer._at == 3
     consumer.look_for_loss({LANE: 5})
-    with pytest.raises(RecordsLost, match="lane-3 ends at 5, g has got to 6"):
-        consumer.look_for_loss({LANE: 6})
+    assert consumer.engine.halted is None
+    consumer.look_for_loss({LANE: 6})
+    assert consumer.has_halted("lane-3 ends at 5, g has got to 6")
 
 
 async def test_taken_over_beyond_its_end_it_has_lost_records() -> None:
     consumer = Consumer(committed=5, end=4)
-    with pytest.raises(RecordsLost, match="lane-3 ends at 4, g has got to 5"):
-        await consumer.perform_seek()
-    assert consumer.prepared() is None
+    await consumer.perform_seek()
+    assert consumer.has_halted("lane-3 ends at 4, g has got to 5")
 
 
 async def test_what_an_assignment_that_is_over_was_told_is_not_kept() -> None:
@@ -139,16 +147,16 @@ async def test_thrown_back_it_has_lost_records_however_many_came_since(read: lis
     if read:
         await consumer._deliver_fetch(LANE, fetch(*read))
     remembered, handed_over = list(consumer.engine.remembered), list(consumer.handed_over)
-    with pytest.raises(RecordsLost, match=rf"lane-3 went back to {back_to}, g had got to {7 if 6 in read else 5};"):
-        await consumer._deliver_fetch(LANE, fetch(*range(back_to, 50)))
+    await consumer._deliver_fetch(LANE, fetch(*range(back_to, 50)))
+    assert consumer.has_halted(f"lane-3 went back to {back_to}, g had got to {7 if 6 in read else 5};")
     assert (consumer.engine.remembered, consumer.handed_over) == (remembered, handed_over)
 
 
 async def test_thrown_back_to_where_its_history_began_it_has_lost_records() -> None:
     consumer = Consumer(committed=2)
     await consumer._deliver_fetch(LANE, fetch(0, 1, 2))
-    with pytest.raises(RecordsLost, match="lane-3 went back to 0, g had got to 3;"):
-        await consumer._deliver_fetch(LANE, fetch(*range(10)))
+    await consumer._deliver_fetch(LANE, fetch(*range(10)))
+    assert consumer.has_halted("lane-3 went back to 0, g had got to 3;")
     assert (consumer.engine.remembered, consumer.handed_over) == ([0, 1], [2])
 
 
@@ -172,8 +180,8 @@ async def test_a_partition_from_which_nothing_is_fetched_is_looked_at_too() -> N
     await consumer._deliver_fetch(LANE, fetch(5, 6, 7))
     assert await consumer.ends(1) == {LANE: 8, NEXT_LANE: 8}
     consumer.end = 7
-    with pytest.raises(RecordsLost, match="Kafka has lost records: lane-3 ends at 7, g has got to 8;"):
-        await consumer.ends(1)
+    await consumer.ends(1)
+    assert consumer.has_halted("Kafka has lost records: lane-3 ends at 7, g has got to 8;")
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), KafkaError()])
@@ -201,15 +209,16 @@ class Client:
     def assignment(self) -> set[TopicPartition]:
         return {TIER}
 
+    async def position(self, tp: TopicPartition) -> int:
+        return self._end
+
     async def end_offsets(self, tps: Any) -> dict[TopicPartition, int]:
         return dict.fromkeys(tps, self._end)
 
 
-def end(reason: str) -> NoReturn:
-    raise RecordsLost(reason)
-
-
-def delay(client: Client) -> DelayService:
+def delay(client: Client, halted: list[str] | None = None) -> DelayService:
+    """``halted`` takes the cause and the reason."""
+    halted = [] if halted is None else halted
     unused: Any = None
     service = DelayService(
         kafka="",
@@ -219,17 +228,17 @@ def delay(client: Client) -> DelayService:
         out=unused,
         read=unused,
         patience=unused,
-        metrics=unused,
+        metrics=SimpleNamespace(halted=halted.append),  # type: ignore[arg-type]
         clock_ms=unused,
-        end=end,
+        halt=halted.append,
     )
     service._consumer = client
     return service
 
 
 async def test_a_tier_thrown_back_to_its_start_has_lost_records() -> None:
-    with pytest.raises(RecordsLost, match="tier-0 ends at 2, g has got to 5"):
-        await delay(Client(committed=5, end=2))._look_for_loss({TIER: fetch(0, 1)})
+    lost = await delay(Client(committed=5, end=2))._look_for_loss({TIER: fetch(0, 1)})
+    assert "tier-0 ends at 2, g has got to 5;" in str(lost)
 
 
 @pytest.mark.parametrize(
@@ -244,7 +253,7 @@ async def test_a_tier_that_goes_on_is_sound_and_asked_about_once(committed: int 
     client = Client(committed=committed, end=8)
     service = delay(client)
     for _ in range(2):
-        await service._look_for_loss({TIER: fetch(first)})
+        assert await service._look_for_loss({TIER: fetch(first)}) is None
     assert client.asked == 1
 
 
@@ -252,15 +261,19 @@ async def test_a_tier_that_somebody_else_had_meanwhile_is_sound() -> None:
     client = Client(committed=5, end=8)
     service = delay(client)
     for _ in range(2):
-        await service._look_for_loss({TIER: fetch(3)})
+        assert await service._look_for_loss({TIER: fetch(3)}) is None
     assert client.asked == 2
 
 
 async def test_a_tier_thrown_back_has_lost_records_however_many_came_since() -> None:
-    service = delay(Client(committed=5, end=50))
+    halted: list[str] = []
+    service = delay(Client(committed=5, end=50), halted)
     await service._look_for_loss({TIER: fetch(5)})
-    with pytest.raises(RecordsLost, match="tier-0 went back to 0, g had got to 5;"):
-        await service._look_for_loss({TIER: fetch(*range(50))})
+    for _ in range(2):
+        await service._turn({TIER: fetch(*range(50))})
+    (cause, reason) = halted
+    assert cause == HaltCause.RECORDS_LOST
+    assert "tier-0 went back to 0, g had got to 5;" in reason
 
 
 async def test_a_tier_may_begin_anew_where_a_commit_came_after_its_assignment() -> None:
@@ -273,14 +286,16 @@ async def test_a_tier_may_begin_anew_where_a_commit_came_after_its_assignment() 
     turn.update(await service._commit({TIER: 8}))
     await service._look_for_loss({TIER: fetch(5, 6, 7, 8)})
     service._committed.update(await service._commit({TIER: 9}))
-    with pytest.raises(RecordsLost, match="tier-0 went back to 5, g had got to 9;"):
-        await service._look_for_loss({TIER: fetch(5)})
+    assert "tier-0 went back to 5, g had got to 9;" in str(await service._look_for_loss({TIER: fetch(5)}))
 
 
 async def test_a_tier_that_waits_does_not_wait_to_find_out() -> None:
+    halted: list[str] = []
     client = Client(committed=5, end=8)
-    service = delay(client)
+    service = delay(client, halted)
     await service._look_for_loss({TIER: fetch(5)})
     client._end = 4
-    with pytest.raises(RecordsLost, match="tier-0 ends at 4, g has got to 5"):
-        await service._ask_ends()
+    asking = asyncio.ensure_future(service._ask_ends())
+    await until(lambda: len(halted) == 2)
+    asking.cancel()
+    assert "tier-0 ends at 4, g has got to 5;" in halted[1]
