@@ -14,6 +14,8 @@ class DeadLetterGuard:
 
     def note(self, ended: int, *, dead: int, bugs: int) -> None:
         """``ended`` records are settled and durable; ``dead`` are dead letters that count, ``bugs`` among them."""
-        if reason := self._limits.note(ended, dead=dead, bugs=bugs):
+        reason = self._limits.note(ended, dead=dead, bugs=bugs)
+        # What has begun goes on, and would say so again.
+        if reason and not self._engine.halted:
             self._metrics.halted(HaltCause.DEAD_LETTERS)
             self._engine.halt(reason)

@@ -229,7 +229,8 @@ def define(
         claims.load(assigned)
         # What is committed may lie before a loss, and what was done beyond it.
         app.fetch_consumer.look_for_loss(claims.reached())
-        aftermath.begin(claims.windows())
+        if not app.engine.halted:
+            aftermath.begin(claims.windows())
 
     app.engine.on_assigned(taken_over)
     app.engine.on_revoked(sender.forget)

@@ -155,7 +155,8 @@ class ServiceApp(RoleApp):
 
     def halt(self, reason: str) -> None:
         """For a service that takes nothing more: the worker is not ready, and stays up."""
-        self._halted = reason
+        log.critical("worker halts until it is started again", reason=reason)
+        self._halted = f"{self._halted}; {reason}" if self._halted else reason
 
 
 class ConsumerApp(RoleApp):

@@ -51,6 +51,8 @@ class FetchConsumer(driver.Consumer):
         self._expected: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
         self._gaps: dict[TP, tuple[int, int]] = {}
+        # Where records were lost, and how far the group had got: it is told once.
+        self._lost: dict[TP, int] = {}
 
     def _new_consumer_thread(self) -> FetchThread:
         return FetchThread(self, lease=self.app.lease, loop=self.loop, beacon=self.beacon)
@@ -90,11 +92,16 @@ class FetchConsumer(driver.Consumer):
 
     def look_for_loss(self, reached: Mapping[TP, int]) -> None:
         """Halts the worker where a partition ended before what has been reached, when it was taken over."""
-        if lost := beyond_end(self.app.policy.group, reached, self._ends):
+        self._compare(reached, self._ends)
+
+    def _compare(self, reached: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
+        untold = {tp: offset for tp, offset in reached.items() if offset > self._lost.get(tp, -1)}
+        if lost := beyond_end(self.app.policy.group, untold, ends):
             self._halt(lost)
 
     def _halt(self, lost: RecordsLost) -> None:
         # One that is started again takes a log that has grown since for a sound one.
+        self._lost.update(lost.reached)
         self.app.metrics.halted(HaltCause.RECORDS_LOST)
         self.app.engine.halt(str(lost))
 
@@ -170,7 +177,7 @@ class FetchConsumer(driver.Consumer):
             if not self.flow_active or number != self._assignments:
                 return
             if self.app.engine.in_flight.is_batched(tp.topic):
-                if self._open is not None and tp in self._open:
+                if self._open is not None and tp in self._open and not self.app.engine.halted:
                     await self._deliver_fetch(tp, records)
             else:
                 cast(Tables, self.app.tables).recovery.apply(tp, records)
@@ -274,8 +281,7 @@ class FetchConsumer(driver.Consumer):
         except (KafkaError, TimeoutError) as error:
             self.log.info("the broker does not tell the ends of partitions: %r", error)
             return {}
-        if lost := beyond_end(self.app.policy.group, reached, ends):
-            self._halt(lost)
+        self._compare(reached, ends)
         return ends
 
     def stands(self, ends: Mapping[TP, int]) -> dict[TP, Stand]:

@@ -59,8 +59,9 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._read = read
         self._patience = patience
         self._metrics = metrics
-        self._tell_of_halt = halt
-        self._halted = False
+        self._halt_worker = halt
+        # Where records were lost, and how far the group had got. Nothing is returned any more.
+        self._lost: dict[TopicPartition, int] = {}
         self._end = end
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
@@ -115,28 +116,29 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         while not self.should_stop:
             now_ms = self._clock_ms()
             self._show(now_ms)
-            if self._halted:
+            if self._lost:
                 await self._hold()
                 continue
             self._resume(now_ms)
             polled = await self._consumer.getmany(timeout_ms=self._poll_ms(now_ms), max_records=AT_ONCE)
-            if polled:
+            if polled and not self._lost:
                 async with self._in_turn:
                     await self._turn(polled)
 
     def _halt(self, lost: RecordsLost) -> None:
-        if self._halted:
-            return
-        log.critical("worker halts until it is started again", reason=str(lost))
-        self._halted = True
+        self._lost.update(lost.reached)
         self._metrics.halted(HaltCause.RECORDS_LOST)
-        self._tell_of_halt(str(lost))
+        self._halt_worker(str(lost))
 
     async def _hold(self) -> None:
         """Keep the partitions and return nothing: whoever else had them might take what has grown since for sound."""
         self._consumer.pause(*self._consumer.assignment())
-        # Of partitions that have just come, some may be there; nothing is committed for them.
-        await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
+        try:
+            # Of partitions that have just come, some may be there; nothing is committed for them.
+            await self._consumer.getmany(timeout_ms=POLL_MS, max_records=AT_ONCE)
+        except KafkaError as error:
+            log.info("the retry role has halted, and cannot poll", reason=repr(error))
+            await self.sleep(SHOW_EVERY_S)
 
     def _show(self, now_ms: int) -> None:
         if time.monotonic() < self._show_at:
@@ -156,7 +158,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
             self._patience.look(tp, self._position.get(tp), has_work=left > 0 and due)
             if tp in self._paused_until:
                 overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - self._paused_until[tp])
-        if self._patience.is_over() and not self._halted:
+        if self._patience.is_over() and not self._lost:
             self._end("what is due is not returned")
         for topic, records in waiting.items():
             self._metrics.waiting(self._tiers[topic], records=records, overdue_s=overdue_ms[topic] / 1000)
@@ -164,7 +166,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
     async def _ask_ends(self) -> None:
         while not self.should_stop:
             assigned = self._consumer.assignment()
-            committed = {tp: offset for tp, offset in self._committed.items() if tp in assigned}
+            committed = {tp: offset for tp, offset in self._committed.items() if tp in assigned - self._lost.keys()}
             try:
                 async with asyncio.timeout(ASK_TIMEOUT_S):
                     self._ends = dict(await self._consumer.end_offsets(assigned))
@@ -208,6 +210,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         committed = self._committed
         if lost := await self._look_for_loss(polled):
             self._halt(lost)
+        if self._lost:
             return
         now_ms = self._clock_ms()
         returned: list[Record] = []

@@ -152,9 +152,8 @@ class Engine:
 
     def halt(self, reason: str) -> None:
         """Take nothing more until somebody has looked and starts the process again. What has begun goes on."""
-        if self.halted is None:
-            self.halted = reason
-            log.critical("worker halts until it is started again", reason=reason)
+        log.critical("worker halts until it is started again", reason=reason)
+        self.halted = f"{self.halted}; {reason}" if self.halted else reason
 
     @contextmanager
     def work(self) -> Iterator[None]:

@@ -54,6 +54,7 @@ class SimulatedConsumer(FetchConsumer):
         self._next = {}
         self._expected = {}
         self._gaps = {}
+        self._lost = {}
         self._read_offset = {}
         self._assigned: frozenset[TP] = frozenset()
         self._at: dict[TP, int] = {}

@@ -296,4 +296,4 @@ async def test_a_halt_lets_what_has_begun_end_and_begins_nothing(
     await until(lambda: engine.in_flight.watermarks() == {HERE: 1})
     await turns()
     assert agent.turns == [[0]]
-    assert engine.halted == "too many dead letters"
+    assert engine.halted == "too many dead letters; and more"

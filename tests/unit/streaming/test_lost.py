@@ -39,7 +39,7 @@ class Engine:
         self.remembered += [record.offset for record in records]
 
     def halt(self, reason: str) -> None:
-        self.halted = self.halted or reason
+        self.halted = f"{self.halted}; {reason}" if self.halted else reason
 
 
 class Consumer(FetchConsumer):
@@ -62,6 +62,7 @@ class Consumer(FetchConsumer):
         self._next = {LANE: committed - 2, NEXT_LANE: committed - 2}
         self._expected = {LANE: committed, NEXT_LANE: committed}
         self._gaps = {}
+        self._lost = {}
         self._read_offset = {}
         self._at, self.end = committed, end
         self.handed_over: list[int] = []
@@ -87,6 +88,7 @@ class Consumer(FetchConsumer):
         self._at = partitions[LANE]
 
     def has_halted(self, reason: str) -> bool:
+        """Once."""
         return self.causes == [HaltCause.RECORDS_LOST] and reason in (self.engine.halted or "")
 
     async def _hand_over(self, message: Any) -> None:
@@ -182,6 +184,22 @@ async def test_a_partition_from_which_nothing_is_fetched_is_looked_at_too() -> N
     consumer.end = 7
     await consumer.ends(1)
     assert consumer.has_halted("Kafka has lost records: lane-3 ends at 7, g has got to 8;")
+    consumer.end = 6
+    await consumer.ends(1)
+    assert consumer.has_halted("lane-3 ends at 7, g has got to 8;"), "it is said once"
+
+
+async def test_every_partition_that_has_lost_records_is_told_of() -> None:
+    consumer = Consumer(committed=5, end=4)
+    await consumer.perform_seek()
+    consumer.look_for_loss({LANE: 9})
+    consumer._expected = {LANE: 5, NEXT_LANE: 5}
+    await consumer.ends(1)
+    assert consumer.engine.halted is not None
+    for told in ("lane-3 ends at 4, g has got to 5;", "lane-3 ends at 4, g has got to 9;", "lane-4 ends at 4,"):
+        assert consumer.engine.halted.count(told) == 1
+    await consumer._deliver({NEXT_LANE: fetch(5)})
+    assert consumer.handed_over == [], "a sound partition stands still, too"
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), KafkaError()])
@@ -269,8 +287,7 @@ async def test_a_tier_thrown_back_has_lost_records_however_many_came_since() -> 
     halted: list[str] = []
     service = delay(Client(committed=5, end=50), halted)
     await service._look_for_loss({TIER: fetch(5)})
-    for _ in range(2):
-        await service._turn({TIER: fetch(*range(50))})
+    await service._turn({TIER: fetch(*range(50))})
     (cause, reason) = halted
     assert cause == HaltCause.RECORDS_LOST
     assert "tier-0 went back to 0, g had got to 5;" in reason
