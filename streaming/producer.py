@@ -24,6 +24,8 @@ DELIVERY_TIMEOUT_S = 60.0
 POLL_S = 0.001
 POLL_WHILE_IDLE_S = 1.0
 
+UNTOLD = -1
+"""The offset of what the broker had already, when it was sent again for want of an answer: it may not say where."""
 
 # The type is librdkafka's; every value here is bytes.
 Headers = list[tuple[str, str | bytes | None]]
@@ -58,7 +60,8 @@ class _Batch:
 
     def on_delivery(self, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self.offsets[message.partition()] = message.offset()  # type: ignore[index, assignment]  # it has both
+            offset = message.offset()
+            self.offsets[message.partition()] = UNTOLD if offset is None else offset  # type: ignore[index]  # it has one
         else:
             self._failures[error.code()] = error
         self._left -= 1
@@ -147,7 +150,7 @@ class Producer:
         """Produce every record and return once the broker has acknowledged all of them.
 
         Returns the highest offset for each partition number, which means something where all the records go to one
-        topic. A full local queue waits for room. Raises TimedOut, ProduceFailed.
+        topic, or `UNTOLD`. A full local queue waits for room. Raises TimedOut, ProduceFailed.
         """
         if not records:
             return {}

@@ -104,7 +104,8 @@ class ChangelogTable(faust.Table[bytes, bytes]):
                 raise went_back(self.name, TP(self.changelog_topic_name, partition), last, known)
             if last - len(rows) == known:
                 batch.put(OFFSET_KEY, str(last).encode())
-            # Otherwise somebody else has written since, or a part of these is there twice: the next recovery reads it.
+            # Otherwise somebody else has written since, a part of these is there twice, or it is not known where they
+            # are: the next recovery reads it.
             database.write(batch)
 
     def recover(self, partition: int, records: Sequence[Any]) -> None:

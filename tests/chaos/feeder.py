@@ -150,8 +150,10 @@ class Feeder:
 
     def _heard(self, shipment: Shipment, line: Line, error: KafkaError | None, message: Message) -> None:
         if error is None:
+            # What the broker had already, sent again for want of an answer, may have no offset.
+            offset = -1 if message.offset() is None else message.offset()
             told = msgspec.structs.replace(
-                line, told=Told.OK, topic=message.topic(), partition=message.partition(), offset=message.offset()
+                line, told=Told.OK, topic=message.topic(), partition=message.partition(), offset=offset
             )
         else:
             told = msgspec.structs.replace(

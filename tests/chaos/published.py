@@ -27,7 +27,7 @@ class Told(StrEnum):
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``at`` in epoch seconds, when it was given to the client; coordinates where ``told`` is ``ok``, else -1.
+    """``at`` in epoch seconds, when it was given to the client; coordinates where the broker has told, else -1.
 
     ``id`` is the event's, the poison's own, or a subscription's shipment. ``recipients`` and ``channels`` are those of
     a subscription, ``way`` is how a poison is broken, ``error`` the broker's word, for people.

@@ -5,19 +5,19 @@ import asyncio
 import pytest
 from confluent_kafka import KafkaError
 
-from streaming.producer import ProduceFailed, Producer, Record, TimedOut, _Batch
+from streaming.producer import UNTOLD, ProduceFailed, Producer, Record, TimedOut, _Batch
 
 
 class Delivered:
     """What librdkafka tells about a message."""
 
-    def __init__(self, partition: int, offset: int) -> None:
+    def __init__(self, partition: int, offset: int | None) -> None:
         self._at = partition, offset
 
     def partition(self) -> int:
         return self._at[0]
 
-    def offset(self) -> int:
+    def offset(self) -> int | None:
         return self._at[1]
 
 
@@ -35,6 +35,14 @@ async def test_a_batch_is_delivered_when_its_last_record_is() -> None:
     deliver(batch, (None, Delivered(0, 6)))
     await asyncio.wait_for(batch.delivered, 5)
     assert batch.offsets == {0: 6, 1: 9}
+
+
+async def test_what_the_broker_had_already_has_no_offset_that_is_known() -> None:
+    """A batch whose answer was lost goes out again; one that is no longer among the last five is only called known."""
+    batch = _Batch(2)
+    deliver(batch, (None, Delivered(0, 5)), (None, Delivered(0, None)))
+    await asyncio.wait_for(batch.delivered, 5)
+    assert batch.offsets == {0: UNTOLD}
 
 
 async def test_one_failure_fails_the_batch_but_only_when_all_are_known() -> None:

@@ -9,7 +9,7 @@ from rocksdict import Options, Rdict
 
 from streaming.engine import Drained
 from streaming.lost import RecordsLost
-from streaming.producer import ProduceFailed, Record
+from streaming.producer import UNTOLD, ProduceFailed, Record
 from streaming.table import OFFSET_KEY, ChangelogTable
 from tests.simulation.tables import SoundStore
 
@@ -19,7 +19,7 @@ class Broker:
 
     def __init__(self) -> None:
         self.next: dict[int, int] = {}
-        self.fails = False
+        self.fails = self.is_silent = False
         self.on_sent: Callable[[], None] = lambda: None
         self.sent: list[list[Record]] = []
 
@@ -32,7 +32,7 @@ class Broker:
             offsets[one.partition] = self.next.get(one.partition, 0)
             self.next[one.partition] = offsets[one.partition] + 1
         self.on_sent()
-        return offsets
+        return dict.fromkeys(offsets, UNTOLD) if self.is_silent else offsets
 
 
 class Store(SoundStore):
@@ -127,6 +127,16 @@ async def test_a_partition_that_somebody_else_wrote_to_is_read_again_from_there(
     await table.write(broker, {0: [(b"a", b"2")], 1: [(b"c", b"4")]})
     assert [table.read(0, b"a"), table.read(1, b"c")] == [b"2", b"4"]
     assert [follows_to(table, 0), follows_to(table, 1)] == [0, 1]
+
+
+async def test_rows_that_the_broker_does_not_say_the_place_of_are_read_again(table: Local, broker: Broker) -> None:
+    await table.write(broker, {0: [(b"a", b"1")]})
+    broker.is_silent = True
+    await table.write(broker, {0: [(b"a", b"2")]})
+    broker.is_silent = False
+    await table.write(broker, {0: [(b"b", b"3")]})
+    assert [table.read(0, b"a"), table.read(0, b"b")] == [b"2", b"3"]
+    assert follows_to(table, 0) == 0
 
 
 async def test_a_changelog_that_went_back_behind_its_table_ends_the_worker(table: Local, broker: Broker) -> None:
