@@ -36,7 +36,8 @@ Due = tuple[int, Record]
 class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types here
     """One consumer over every tier; ``tiers`` gives each topic its tier's name.
 
-    ``read`` tells what a record waits for; it never raises.
+    ``read`` tells what a record waits for; it never raises. ``halt`` is told why nothing is returned any more, which is
+    so once Kafka has lost records; the process stays up.
     """
 
     def __init__(
