@@ -109,7 +109,7 @@ def dead_letter_guard(app: ConsumerApp, settings: Settings) -> DeadLetterGuard:
         ratio=settings.dead_letters_ratio,
         window=DEAD_LETTERS_WINDOW,
     )
-    return DeadLetterGuard(policy, app.engine, app.metrics)
+    return DeadLetterGuard(policy, app.halt)
 
 
 def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:

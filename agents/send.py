@@ -129,7 +129,7 @@ class Sender:
 
     def _start_calls(self) -> float | None:
         """Start every call that is due and has room; returns the seconds until the next is due."""
-        while not self._engine.halted:
+        while not self._engine.halt.reason:
             due = self._dispatch.next(time.monotonic())
             if isinstance(due, Call):
                 self._circuit_log.look()
@@ -229,7 +229,7 @@ def define(
         claims.load(assigned)
         # What is committed may lie before a loss, and what was done beyond it.
         app.fetch_consumer.look_for_loss(claims.reached())
-        if not app.engine.halted:
+        if not app.halt.reason:
             aftermath.begin(claims.windows())
 
     app.engine.on_assigned(taken_over)

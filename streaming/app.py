@@ -20,6 +20,7 @@ from streaming.broker import BrokerUnavailable, wait_for_topics
 from streaming.codec import IDENTITY
 from streaming.consumer import FetchConsumer, FetchTransport
 from streaming.engine import Engine
+from streaming.halt import Halt
 from streaming.lease import Lease
 from streaming.member import MembersProducer, stale_after
 from streaming.producer import DELIVERY_TIMEOUT_S, Producer, RecordSink
@@ -84,6 +85,7 @@ class RoleApp(faust.App):
         self.policy = policy
         self.metrics = metrics
         self.end = end
+        self.halt = Halt(metrics.halted)
         self._kafka_out = Producer(policy.kafka, on_produced=metrics.produced, stale_after_s=stale_after_s)
         self.records_out: RecordSink = self._kafka_out
         self.to_open: list[Opened] = []
@@ -98,11 +100,6 @@ class RoleApp(faust.App):
             Worker=Worker,
             **settings,
         )
-
-    @property
-    def halted(self) -> str | None:
-        """Why the worker takes nothing more until it is started again; None while it does."""
-        return None
 
     async def on_start(self) -> None:
         try:
@@ -147,27 +144,12 @@ class ServiceApp(RoleApp):
 
     BootStrategy = WithoutConsumer
     producer_only = True
-    _halted: str | None = None
-
-    @property
-    def halted(self) -> str | None:
-        return self._halted
-
-    def halt(self, reason: str) -> None:
-        """For a service that takes nothing more: the worker is not ready, and stays up."""
-        log.critical("worker halts until it is started again", reason=reason)
-        self._halted = f"{self._halted}; {reason}" if self._halted else reason
 
 
 class ConsumerApp(RoleApp):
     """A role that consumes: fetches in, watermark commits, tables of its own."""
 
     def __init__(self, policy: WorkerPolicy, metrics: Metrics, *, end: Callable[[str], NoReturn] = end_process) -> None:
-        # What is handed to the Kafka client under the lease goes stale within the rest of the session.
-        self.lease = Lease(policy.session_timeout_s - stale_after(policy.session_timeout_s))
-        self.engine = Engine(drain_timeout_s=policy.drain_timeout_s, is_member=self.lease.is_held, end=end)
-        self.patience = Patience(policy.stuck_timeout_s)
-        self._has_started = False
         super().__init__(
             policy,
             metrics,
@@ -195,11 +177,14 @@ class ConsumerApp(RoleApp):
             stream_wait_empty=True,
             stream_buffer_maxsize=1024,
         )
+        # What is handed to the Kafka client under the lease goes stale within the rest of the session.
+        self.lease = Lease(policy.session_timeout_s - stale_after(policy.session_timeout_s))
+        self.engine = Engine(
+            drain_timeout_s=policy.drain_timeout_s, halt=self.halt, is_member=self.lease.is_held, end=end
+        )
+        self.patience = Patience(policy.stuck_timeout_s)
+        self._has_started = False
         self.records_out = MembersProducer(self._kafka_out, self.engine.membership, lambda: self.engine.assignments)
-
-    @property
-    def halted(self) -> str | None:
-        return self.engine.halted
 
     @property
     def fetch_consumer(self) -> FetchConsumer:

@@ -16,8 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
-from pipeline.halting import HaltCause
-from streaming.lost import RecordsLost, beyond_end, went_back
+from streaming.lost import LossWatch
 from streaming.pace import Pace
 from streaming.recovery import Tables
 from streaming.stand import Stand
@@ -51,8 +50,7 @@ class FetchConsumer(driver.Consumer):
         self._expected: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
         self._gaps: dict[TP, tuple[int, int]] = {}
-        # Where records were lost, and how far the group had got: it is told once.
-        self._lost: dict[TP, int] = {}
+        self._loss = LossWatch(self.app.policy.group, self.app.halt)
 
     def _new_consumer_thread(self) -> FetchThread:
         return FetchThread(self, lease=self.app.lease, loop=self.loop, beacon=self.beacon)
@@ -92,18 +90,7 @@ class FetchConsumer(driver.Consumer):
 
     def look_for_loss(self, reached: Mapping[TP, int]) -> None:
         """Halts the worker where a partition ended before what has been reached, when it was taken over."""
-        self._compare(reached, self._ends)
-
-    def _compare(self, reached: Mapping[TP, int], ends: Mapping[TP, int]) -> None:
-        untold = {tp: offset for tp, offset in reached.items() if offset > self._lost.get(tp, -1)}
-        if lost := beyond_end(self.app.policy.group, untold, ends):
-            self._halt(lost)
-
-    def _halt(self, lost: RecordsLost) -> None:
-        # One that is started again takes a log that has grown since for a sound one.
-        self._lost.update(lost.reached)
-        self.app.metrics.halted(HaltCause.RECORDS_LOST)
-        self.app.engine.halt(str(lost))
+        self._loss.compare(reached, self._ends)
 
     def prepared(self) -> frozenset[TP] | None:
         """The partitions of the present assignment, once they have been sought and not been taken away since."""
@@ -138,7 +125,7 @@ class FetchConsumer(driver.Consumer):
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109 as Faust names it
         in_flight = self.app.engine.in_flight
-        open_now = frozenset() if self.app.engine.halted else self._open or frozenset()
+        open_now = frozenset() if self.app.halt.reason else self._open or frozenset()
         active = {tp for tp in active_partitions or () if tp in open_now or not in_flight.is_batched(tp.topic)}
         if not active:
             await self.sleep(POLL_WHILE_FULL_S)
@@ -177,7 +164,7 @@ class FetchConsumer(driver.Consumer):
             if not self.flow_active or number != self._assignments:
                 return
             if self.app.engine.in_flight.is_batched(tp.topic):
-                if self._open is not None and tp in self._open and not self.app.engine.halted:
+                if self._open is not None and tp in self._open and not self.app.halt.reason:
                     await self._deliver_fetch(tp, records)
             else:
                 cast(Tables, self.app.tables).recovery.apply(tp, records)
@@ -226,7 +213,7 @@ class FetchConsumer(driver.Consumer):
         """What was committed before is history; returns what is not. Halts the worker where aiokafka has gone back."""
         expected = self._expected[tp]
         if records[0].offset < self._next[tp]:
-            self._halt(went_back(self.app.policy.group, tp, records[0].offset, expected))
+            self._loss.went_back(tp, records[0].offset, expected)
             return []
         history = [record for record in records if record.offset < expected]
         self.app.engine.remember(tp, history)
@@ -281,7 +268,7 @@ class FetchConsumer(driver.Consumer):
         except (KafkaError, TimeoutError) as error:
             self.log.info("the broker does not tell the ends of partitions: %r", error)
             return {}
-        self._compare(reached, ends)
+        self._loss.compare(reached, ends)
         return ends
 
     def stands(self, ends: Mapping[TP, int]) -> dict[TP, Stand]:

@@ -16,9 +16,9 @@ from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from mode import Service
 
 from observability.metrics import Metrics
-from pipeline.halting import HaltCause
 from streaming import connection, coordinator
-from streaming.lost import RecordsLost, beyond_end, went_back
+from streaming.halt import Halt
+from streaming.lost import LossWatch
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
@@ -36,8 +36,7 @@ Due = tuple[int, Record]
 class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka has no types here
     """One consumer over every tier; ``tiers`` gives each topic its tier's name.
 
-    ``read`` tells what a record waits for; it never raises. ``halt`` is told why nothing is returned any more, which is
-    so once Kafka has lost records; the process stays up.
+    ``read`` tells what a record waits for; it never raises. Once Kafka has lost records, nothing is returned any more.
     """
 
     def __init__(
@@ -52,7 +51,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         patience: Patience,
         metrics: Metrics,
         clock_ms: Callable[[], int],
-        halt: Callable[[str], None],
+        halt: Halt,
         end: Callable[[str], NoReturn] = end_process,
     ) -> None:
         super().__init__()
@@ -60,9 +59,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._read = read
         self._patience = patience
         self._metrics = metrics
-        self._halt_worker = halt
-        # Where records were lost, and how far the group had got. Nothing is returned any more.
-        self._lost: dict[TopicPartition, int] = {}
+        self._halt = halt
+        self._loss = LossWatch(group, halt)
         self._end = end
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
@@ -73,7 +71,6 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._ends: dict[TopicPartition, int] = {}
         self._in_turn = asyncio.Lock()
         self._tiers = tiers
-        self._group = group
         self._settings = {
             "bootstrap_servers": kafka,
             "group_id": group,
@@ -117,19 +114,14 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         while not self.should_stop:
             now_ms = self._clock_ms()
             self._show(now_ms)
-            if self._lost:
+            if self._halt.reason:
                 await self._hold()
                 continue
             self._resume(now_ms)
             polled = await self._consumer.getmany(timeout_ms=self._poll_ms(now_ms), max_records=AT_ONCE)
-            if polled and not self._lost:
+            if polled and not self._halt.reason:
                 async with self._in_turn:
                     await self._turn(polled)
-
-    def _halt(self, lost: RecordsLost) -> None:
-        self._lost.update(lost.reached)
-        self._metrics.halted(HaltCause.RECORDS_LOST)
-        self._halt_worker(str(lost))
 
     async def _hold(self) -> None:
         """Keep the partitions and return nothing: whoever else had them might take what has grown since for sound."""
@@ -159,7 +151,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
             self._patience.look(tp, self._position.get(tp), has_work=left > 0 and due)
             if tp in self._paused_until:
                 overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - self._paused_until[tp])
-        if self._patience.is_over() and not self._lost:
+        if self._patience.is_over() and not self._halt.reason:
             self._end("what is due is not returned")
         for topic, records in waiting.items():
             self._metrics.waiting(self._tiers[topic], records=records, overdue_s=overdue_ms[topic] / 1000)
@@ -167,13 +159,12 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
     async def _ask_ends(self) -> None:
         while not self.should_stop:
             assigned = self._consumer.assignment()
-            committed = {tp: offset for tp, offset in self._committed.items() if tp in assigned - self._lost.keys()}
+            committed = {tp: offset for tp, offset in self._committed.items() if tp in assigned}
             try:
                 async with asyncio.timeout(ASK_TIMEOUT_S):
                     self._ends = dict(await self._consumer.end_offsets(assigned))
                     # A partition that is paused does not find out by itself.
-                    if lost := beyond_end(self._group, committed, self._ends):
-                        self._halt(lost)
+                    self._loss.compare(committed, self._ends)
                     # Its own, not what was read last: somebody else may have been there, or retention.
                     self._position.update({tp: await self._consumer.position(tp) for tp in assigned})
             except (KafkaError, TimeoutError) as error:
@@ -191,27 +182,24 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         # A rebalance undoes pauses by itself, and may have taken the partition away.
         self._consumer.resume(*(set(due) & self._consumer.assignment()))
 
-    async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> RecordsLost | None:
-        """Raises KafkaError, TimeoutError."""
+    async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+        """Halts the worker where it finds one. Raises KafkaError, TimeoutError."""
         committed = self._committed
         for tp, read in polled.items():
             if read[0].offset < (known := committed.get(tp, 0)):
-                return went_back(self._group, tp, read[0].offset, known)
+                self._loss.went_back(tp, read[0].offset, known)
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
             new = {tp: await self._consumer.committed(tp) or 0 for tp in polled.keys() - committed.keys()}
             # Asked after it was read: somebody else may have had the partition meanwhile, and got further.
             again = {tp: offset for tp, offset in new.items() if polled[tp][0].offset < offset}
             ends = await self._consumer.end_offsets(again) if again else {}
-        if lost := beyond_end(self._group, again, ends):
-            return lost
+        self._loss.compare(again, ends)
         committed.update((tp, offset) for tp, offset in new.items() if tp not in again)
-        return None
 
     async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
         committed = self._committed
-        if lost := await self._look_for_loss(polled):
-            self._halt(lost)
-        if self._lost:
+        await self._look_for_loss(polled)
+        if self._halt.reason:
             return
         now_ms = self._clock_ms()
         returned: list[Record] = []

@@ -15,6 +15,7 @@ from faust import Stream
 from faust.types import StreamT
 from faust.types.tuples import TP
 
+from streaming.halt import Halt
 from streaming.inflight import Fetch, InFlight
 
 log = structlog.get_logger(__name__)
@@ -40,10 +41,15 @@ class Engine:
     """
 
     def __init__(
-        self, *, drain_timeout_s: float, is_member: Callable[[], bool], end: Callable[[str], NoReturn]
+        self,
+        *,
+        drain_timeout_s: float,
+        halt: Halt,
+        is_member: Callable[[], bool],
+        end: Callable[[str], NoReturn],
     ) -> None:
         self.in_flight = InFlight()
-        self.halted: str | None = None
+        self.halt = halt
         self.assignments = 0
         self._drain_timeout_s = drain_timeout_s
         self._is_member = is_member
@@ -122,7 +128,7 @@ class Engine:
                 with suppress(Drained):
                     await self.membership()
                 taken, arrived[:] = [fetch for fetch in arrived if fetch.live], []
-                if taken and not self._draining and not self.halted:
+                if taken and not self._draining and not self.halt.reason:
                     with self.work():
                         yield taken
         finally:
@@ -147,13 +153,8 @@ class Engine:
     async def go_on(self, fetch: Fetch) -> None:
         """Between two parts of a turn: returns if the rest of it is still to be done here. Raises Drained."""
         await self.membership()
-        if self._draining or self.halted or not fetch.live:
+        if self._draining or self.halt.reason or not fetch.live:
             raise Drained("no more of this turn is to be done here")
-
-    def halt(self, reason: str) -> None:
-        """Take nothing more until somebody has looked and starts the process again. What has begun goes on."""
-        log.critical("worker halts until it is started again", reason=reason)
-        self.halted = f"{self.halted}; {reason}" if self.halted else reason
 
     @contextmanager
     def work(self) -> Iterator[None]:

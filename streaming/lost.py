@@ -6,32 +6,58 @@ done, new records would be passed over. From where on they are new, only people 
 """
 
 from collections.abc import Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from pipeline.halting import HaltCause
+from streaming.halt import Halt
 
 # Faust's and aiokafka's classes for a topic and its partition.
 Place = TypeVar("Place", bound=tuple[str, int])
 
 
 class RecordsLost(Exception):
-    """Says where, and what was there before, for people; ``reached`` is where the offsets had got to, by place."""
+    """Says where, and what was there before, for people."""
 
-    def __init__(self, where: str, reached: Mapping[Any, int]) -> None:
+    def __init__(self, where: str) -> None:
         super().__init__(f"Kafka has lost records: {where}; see 'Kafka has lost records' in docs/operations.md")
-        self.reached = reached
 
 
-def beyond_end(group: str, reached: Mapping[Place, int], ends: Mapping[Place, int]) -> RecordsLost | None:
-    """Whether ``group`` has got further in a partition than any log can hold that ends there.
+class LossWatch:
+    """Halts the worker of ``group`` where records are lost; says so once, and again where the group had got further."""
 
-    The ends must have been asked for after it got there, for a log grows.
-    """
-    lost = {place: offset for place, offset in sorted(reached.items()) if offset > ends[place]}
-    where = [
-        f"{place[0]}-{place[1]} ends at {ends[place]}, {group} has got to {offset}" for place, offset in lost.items()
-    ]
-    return RecordsLost(", ".join(where), lost) if lost else None
+    def __init__(self, group: str, halt: Halt) -> None:
+        self._group = group
+        self._halt = halt
+        self._told: dict[tuple[str, int], int] = {}
+
+    def compare(self, reached: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
+        """The group cannot have got further in a partition than its log ever was.
+
+        The ends must have been asked for after it got there, for a log grows.
+        """
+        lost = [
+            f"{place[0]}-{place[1]} ends at {ends[place]}, {self._group} has got to {offset}"
+            for place, offset in sorted(reached.items())
+            if offset > ends[place] and self._is_new(place, offset)
+        ]
+        if lost:
+            self._begin(RecordsLost(", ".join(lost)))
+
+    def went_back(self, place: Place, first: int, reached: int) -> None:
+        """A partition goes on at ``first``, before where it was begun, which only a log does that ended before."""
+        if self._is_new(place, reached):
+            self._begin(went_back(self._group, place, first, reached))
+
+    def _is_new(self, place: tuple[str, int], reached: int) -> bool:
+        told = self._told.get(place, -1)
+        self._told[place] = max(told, reached)
+        return reached > told
+
+    def _begin(self, lost: RecordsLost) -> None:
+        # One that is started again takes a log that has grown since for a sound one.
+        self._halt.begin(HaltCause.RECORDS_LOST, str(lost))
 
 
-def went_back(group: str, place: Place, first: int, reached: int) -> RecordsLost:
-    """For a partition that goes on before where it was begun, which only a log does that ended before."""
-    return RecordsLost(f"{place[0]}-{place[1]} went back to {first}, {group} had got to {reached}", {place: reached})
+def went_back(who: str, place: Place, first: int, reached: int) -> RecordsLost:
+    """For what goes on at ``first`` when ``who`` had got to ``reached``."""
+    return RecordsLost(f"{place[0]}-{place[1]} went back to {first}, {who} had got to {reached}")

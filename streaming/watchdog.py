@@ -69,7 +69,7 @@ async def watch(app: "ConsumerApp", patience: Patience) -> None:
     ask_at = 0.0
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
-        if app.engine.halted:
+        if app.halt.reason:
             # A restart would only let it go on for a little.
             patience.renew()
         if not app.consumer_is_ready():

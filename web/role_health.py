@@ -18,7 +18,7 @@ class RoleHealth:
         return []
 
     def ready(self) -> Sequence[Problem]:
-        if reason := self._app.halted:
+        if reason := self._app.halt.reason:
             return [Problem("halted", reason)]
         if isinstance(self._app, ConsumerApp) and not self._app.consumer_is_ready():
             return [Problem("consumer", "partitions are being assigned or tables recovered")]

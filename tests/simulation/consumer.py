@@ -15,6 +15,7 @@ from aiokafka.errors import CommitFailedError, IllegalStateError
 from faust.types.tuples import TP
 
 from streaming.consumer import FetchConsumer
+from streaming.lost import LossWatch
 from tests.simulation.broker import Group
 from tests.simulation.choices import place_name
 from tests.simulation.tables import SimulatedTable
@@ -54,7 +55,7 @@ class SimulatedConsumer(FetchConsumer):
         self._next = {}
         self._expected = {}
         self._gaps = {}
-        self._lost = {}
+        self._loss = LossWatch(self.app.policy.group, self.app.halt)
         self._read_offset = {}
         self._assigned: frozenset[TP] = frozenset()
         self._at: dict[TP, int] = {}

@@ -27,6 +27,7 @@ from pipeline.retry import RetryPolicy
 from pipeline.subscriptions import Recipient, Subscription
 from streaming.delay import DelayService
 from streaming.engine import Engine
+from streaming.halt import Halt
 from streaming.inflight import Fetch
 from streaming.member import MembersProducer
 from streaming.watchdog import Patience
@@ -110,9 +111,10 @@ class SimulatedApp:
         self.life = life
         self.group = group
         self.policy = SimpleNamespace(group=group.name)
-        self.engine = Engine(drain_timeout_s=DRAIN_TIMEOUT_S, is_member=life.is_member, end=life.end)
         self.metrics: Any = NoMetrics()
-        self.guard = DeadLetterGuard(DEAD_LETTERS, self.engine, self.metrics)
+        self.halt = Halt(self.metrics.halted)
+        self.engine = Engine(drain_timeout_s=DRAIN_TIMEOUT_S, halt=self.halt, is_member=life.is_member, end=life.end)
+        self.guard = DeadLetterGuard(DEAD_LETTERS, self.halt)
         self.patience = Patience(PATIENCE_S, clock=life.world.loop.time)
         self.records_out = MembersProducer(
             SimulatedProducer(life), self.engine.membership, lambda: self.engine.assignments
@@ -368,7 +370,7 @@ class RetryRole:
             patience=Patience(PATIENCE_S, clock=world.loop.time),
             metrics=NoMetrics(),  # type: ignore[arg-type]
             clock_ms=world.now_ms,
-            halt=life.end,
+            halt=Halt(life.end),
             end=life.end,
         )
         service._consumer = client  # type: ignore[assignment]

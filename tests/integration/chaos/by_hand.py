@@ -30,6 +30,7 @@ from pipeline.rendering import Renderer
 from pipeline.retry import RetryPolicy
 from simulators.ledger import Ledger, Result
 from streaming.engine import Engine
+from streaming.halt import Halt
 from streaming.producer import Headers, Record
 from tables.seen import SeenEvents
 from tables.subscriptions import Subscriptions
@@ -74,7 +75,8 @@ class ByHand:
         seen, subscriptions = SeenEvents(app(), keep_s=60.0), Subscriptions(app())
         seen.table, subscriptions.table = Table(), self._subscriptions  # type: ignore[assignment]
         metrics = Metrics(CollectorRegistry())
-        engine = Engine(drain_timeout_s=5.0, is_member=lambda: True, end=_end)
+        halt = Halt(metrics.halted)
+        engine = Engine(drain_timeout_s=5.0, halt=halt, is_member=lambda: True, end=_end)
         self._in_flight = engine.in_flight
         self._in_flight.share_window([topics.STATUS, topics.STATUS_AGAIN], 1_000)
         self._enricher = Enricher(
@@ -87,7 +89,7 @@ class ByHand:
             tiers_s=TIERS_S,
             partitions=4,
             caught_up=lambda _: True,
-            guard=DeadLetterGuard(DeadLetterPolicy(consecutive=1_000, ratio=1.0, window=1_000), engine, metrics),
+            guard=DeadLetterGuard(DeadLetterPolicy(consecutive=1_000, ratio=1.0, window=1_000), halt),
             metrics=metrics,
             clock_ms=now_ms,
         )

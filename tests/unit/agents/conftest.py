@@ -9,6 +9,7 @@ from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
 from pipeline.deadletter_limits import DeadLetterPolicy
 from streaming.engine import Engine
+from streaming.halt import Halt
 from tests.fakes import Clock, Journal, Membership, Out
 
 
@@ -42,15 +43,20 @@ def metrics(registry: CollectorRegistry) -> Metrics:
 
 
 @pytest.fixture
+def halt(metrics: Metrics) -> Halt:
+    return Halt(metrics.halted)
+
+
+@pytest.fixture
 def membership() -> Membership:
     return Membership()
 
 
 @pytest.fixture
-def engine(membership: Membership) -> Engine:
-    return Engine(drain_timeout_s=5.0, is_member=membership, end=_end)
+def engine(halt: Halt, membership: Membership) -> Engine:
+    return Engine(drain_timeout_s=5.0, halt=halt, is_member=membership, end=_end)
 
 
 @pytest.fixture
-def guard(engine: Engine, metrics: Metrics) -> DeadLetterGuard:
-    return DeadLetterGuard(DeadLetterPolicy(consecutive=3, ratio=1.0, window=1_000), engine, metrics)
+def guard(halt: Halt) -> DeadLetterGuard:
+    return DeadLetterGuard(DeadLetterPolicy(consecutive=3, ratio=1.0, window=1_000), halt)

@@ -14,6 +14,7 @@ from pipeline import trail as trails
 from pipeline.delivery import from_ms
 from pipeline.enrich import EnrichPolicy
 from pipeline.events import StatusEvent
+from pipeline.halting import HaltCause
 from pipeline.notifications import Channel
 from pipeline.rendering import Rendered, TemplateError
 from pipeline.subscriptions import Recipient
@@ -209,7 +210,7 @@ async def test_a_turn_ends_between_two_parts_when_the_role_halts(
     """Otherwise all of it would become dead letters before anybody could look."""
 
     async def halting(records: Sequence[Record]) -> dict[int, int]:
-        enricher.engine.halt("too many dead letters")
+        enricher.engine.halt.begin(HaltCause.DEAD_LETTERS, "too many dead letters")
         return await whole(records)
 
     whole, out.send_all = out.send_all, halting  # type: ignore[method-assign]

@@ -29,6 +29,7 @@ from pipeline.ports import Accepted, SendResult
 from pipeline.retry import RetryPolicy
 from pipeline.trail import Trail
 from streaming.engine import Engine
+from streaming.halt import Halt
 from streaming.inflight import Fetch
 from streaming.producer import Record
 from streaming.watchdog import Patience
@@ -108,7 +109,7 @@ class Role:
             teller=teller,
             dispatch=dispatch,
             circuit_log=circuit_log,
-            guard=DeadLetterGuard(self.limits, self.engine, self.metrics),
+            guard=DeadLetterGuard(self.limits, self.engine.halt),
             patience=self.patience,
             metrics=self.metrics,
             clock_ms=self.clock,
@@ -206,7 +207,7 @@ async def after_a_crash(role: Role, **settings: object) -> Role:
 
 
 def another_engine(role: Role) -> Engine:
-    return Engine(drain_timeout_s=5.0, is_member=lambda: True, end=role.engine._end)
+    return Engine(drain_timeout_s=5.0, halt=Halt(role.metrics.halted), is_member=lambda: True, end=role.engine._end)
 
 
 def answering(*results: SendResult) -> object:
@@ -420,9 +421,7 @@ async def test_what_was_done_before_a_crash_is_not_told_again(role: Role) -> Non
 async def test_a_repeat_of_what_was_done_before_a_crash_is_not_told_again(role: Role) -> None:
     """Enrich and this worker die together: what enrich makes again comes at another offset, to an empty memory."""
     await role.sent(record(0, "same", recipient="a"))
-    second = Role(
-        role.metrics, role.clock, Engine(drain_timeout_s=5.0, is_member=lambda: True, end=role.engine._end), []
-    )
+    second = Role(role.metrics, role.clock, another_engine(role), [])
     for partition, rows in role.table.stored.items():
         second.table.stored[partition] = dict(rows)
     await second.start()
@@ -446,9 +445,7 @@ async def test_a_call_that_a_crash_cut_short_is_in_doubt(
     role.provider.open.clear()
     await role.offer(record(0))
     await until(lambda: bool(role.provider.calls))
-    second = Role(
-        role.metrics, role.clock, Engine(drain_timeout_s=5.0, is_member=lambda: True, end=role.engine._end), []
-    )
+    second = Role(role.metrics, role.clock, another_engine(role), [])
     for partition, rows in role.table.stored.items():
         second.table.stored[partition] = dict(rows)
     second.send_again = resend
@@ -612,10 +609,10 @@ async def test_too_many_dead_letters_halt_the_role(role: Role) -> None:
     await role.start()
     role.provider.answer = nonsense  # type: ignore[assignment]
     await role.offer(*map(record, range(20)))
-    await until(lambda: role.engine.halted is not None)
+    await until(lambda: role.engine.halt.reason is not None)
     await turns()
     told = len(role.provider.calls)
-    assert role.engine.halted == "4 bugs in a row"
+    assert role.engine.halt.reason == "4 bugs in a row"
     assert len(role.out.on(topics.DLQ)) < 20
     await role.offer(record(20))
     await turns()
@@ -714,4 +711,4 @@ async def test_retries_have_not_ended_and_break_no_row_of_bugs(role: Role) -> No
         ]
     )
     await role.offer(*map(record, range(8)))
-    await until(lambda: role.engine.halted is not None)
+    await until(lambda: role.engine.halt.reason is not None)

@@ -7,7 +7,9 @@ from typing import NoReturn
 import pytest
 from faust.types.tuples import TP
 
+from pipeline.halting import HaltCause
 from streaming.engine import Drained, Engine
+from streaming.halt import Halt
 from streaming.inflight import Fetch
 from tests.fakes import Consumed, Membership, turns, until
 
@@ -80,7 +82,7 @@ def membership() -> Membership:
 
 @pytest.fixture
 def engine(process: Process, membership: Membership) -> Engine:
-    engine = Engine(drain_timeout_s=5.0, is_member=membership, end=process.end)
+    engine = Engine(drain_timeout_s=5.0, halt=Halt(lambda cause: None), is_member=membership, end=process.end)
     engine.in_flight.share_window(["topic"], 100)
     return engine
 
@@ -188,7 +190,7 @@ async def test_a_drain_waits_for_the_turn_under_way_and_lets_no_other_begin(
 
 
 async def test_a_drain_has_a_time_limit(process: Process) -> None:
-    engine = Engine(drain_timeout_s=0.01, is_member=lambda: True, end=process.end)
+    engine = Engine(drain_timeout_s=0.01, halt=Halt(lambda cause: None), is_member=lambda: True, end=process.end)
     with engine.work():
         await asyncio.wait_for(engine.drain(), 5)
     assert engine.draining
@@ -289,11 +291,11 @@ async def test_a_halt_lets_what_has_begun_end_and_begins_nothing(
     agent.open.clear()
     stream.put(arrived(engine, 0))
     await until(lambda: agent.turns == [[0]])
-    engine.halt("too many dead letters")
-    engine.halt("and more")
+    engine.halt.begin(HaltCause.DEAD_LETTERS, "too many dead letters")
+    engine.halt.begin(HaltCause.RECORDS_LOST, "and more")
     stream.put(arrived(engine, 1))
     agent.open.set()
     await until(lambda: engine.in_flight.watermarks() == {HERE: 1})
     await turns()
     assert agent.turns == [[0]]
-    assert engine.halted == "too many dead letters; and more"
+    assert engine.halt.reason == "too many dead letters; and more"

@@ -14,7 +14,8 @@ from faust.types.tuples import TP
 from pipeline.halting import HaltCause
 from streaming.consumer import FetchConsumer
 from streaming.delay import DelayService
-from streaming.lost import beyond_end
+from streaming.halt import Halt
+from streaming.lost import LossWatch
 from tests.fakes import until
 
 LANE = TP("lane", 3)
@@ -30,16 +31,12 @@ class Engine:
     def __init__(self) -> None:
         self.in_flight = SimpleNamespace(is_batched=lambda topic: True, admit=lambda tp, records: records)
         self.remembered: list[int] = []
-        self.halted: str | None = None
 
     def look_back(self, topic: str) -> int:
         return 2
 
     def remember(self, tp: TP, records: list[Any]) -> None:
         self.remembered += [record.offset for record in records]
-
-    def halt(self, reason: str) -> None:
-        self.halted = f"{self.halted}; {reason}" if self.halted else reason
 
 
 class Consumer(FetchConsumer):
@@ -48,10 +45,12 @@ class Consumer(FetchConsumer):
     def __init__(self, *, committed: int, end: int = 0) -> None:
         self.engine = Engine()
         self.causes: list[HaltCause] = []
+        self.halt = Halt(self.causes.append)
         self.app = SimpleNamespace(  # type: ignore[assignment]
             engine=self.engine,
             policy=SimpleNamespace(group="g"),
-            metrics=SimpleNamespace(consumed=lambda topic, records: None, halted=self.causes.append),
+            metrics=SimpleNamespace(consumed=lambda topic, records: None),
+            halt=self.halt,
             consumer_generation_id=1,
         )
         self.log = logging.getLogger("test")  # type: ignore[assignment]
@@ -62,7 +61,7 @@ class Consumer(FetchConsumer):
         self._next = {LANE: committed - 2, NEXT_LANE: committed - 2}
         self._expected = {LANE: committed, NEXT_LANE: committed}
         self._gaps = {}
-        self._lost = {}
+        self._loss = LossWatch("g", self.halt)
         self._read_offset = {}
         self._at, self.end = committed, end
         self.handed_over: list[int] = []
@@ -89,18 +88,36 @@ class Consumer(FetchConsumer):
 
     def has_halted(self, reason: str) -> bool:
         """Once."""
-        return self.causes == [HaltCause.RECORDS_LOST] and reason in (self.engine.halted or "")
+        return self.causes == [HaltCause.RECORDS_LOST] and reason in (self.halt.reason or "")
 
     async def _hand_over(self, message: Any) -> None:
         self.handed_over += [record.offset for record in message.value]
         self.on_handed_over()
 
 
-def test_beyond_the_end_is_more_than_all_there_is() -> None:
-    lost = beyond_end("g", {LANE: 5, TP("lane", 4): 6}, {LANE: 5, TP("lane", 4): 5})
-    assert "lane-4 ends at 5, g has got to 6;" in str(lost)
-    assert "lane-3" not in str(lost)
-    assert beyond_end("g", {LANE: 5}, {LANE: 5}) is None
+@pytest.fixture
+def halt() -> Halt:
+    return Halt(lambda cause: None)
+
+
+def test_beyond_the_end_is_more_than_all_there_is(halt: Halt) -> None:
+    watch = LossWatch("g", halt)
+    watch.compare({LANE: 5}, {LANE: 5})
+    assert halt.reason is None
+    watch.compare({LANE: 5, NEXT_LANE: 6}, {LANE: 5, NEXT_LANE: 5})
+    assert "lane-4 ends at 5, g has got to 6;" in (halt.reason or "")
+    assert "lane-3" not in (halt.reason or "")
+
+
+def test_a_loss_is_told_once_and_again_where_the_group_had_got_further(halt: Halt) -> None:
+    watch = LossWatch("g", halt)
+    watch.compare({LANE: 5}, {LANE: 4})
+    once = halt.reason
+    watch.compare({LANE: 5}, {LANE: 3})
+    watch.went_back(LANE, 0, 5)
+    assert halt.reason == once
+    watch.went_back(LANE, 0, 6)
+    assert (halt.reason or "").startswith(f"{once}; ")
 
 
 async def test_taken_over_up_to_its_end_a_partition_is_sound() -> None:
@@ -109,7 +126,7 @@ async def test_taken_over_up_to_its_end_a_partition_is_sound() -> None:
     assert consumer.prepared() == {LANE}
     assert consumer._at == 3
     consumer.look_for_loss({LANE: 5})
-    assert consumer.engine.halted is None
+    assert consumer.halt.reason is None
     consumer.look_for_loss({LANE: 6})
     assert consumer.has_halted("lane-3 ends at 5, g has got to 6")
 
@@ -195,9 +212,9 @@ async def test_every_partition_that_has_lost_records_is_told_of() -> None:
     consumer.look_for_loss({LANE: 9})
     consumer._expected = {LANE: 5, NEXT_LANE: 5}
     await consumer.ends(1)
-    assert consumer.engine.halted is not None
+    assert consumer.halt.reason is not None
     for told in ("lane-3 ends at 4, g has got to 5;", "lane-3 ends at 4, g has got to 9;", "lane-4 ends at 4,"):
-        assert consumer.engine.halted.count(told) == 1
+        assert consumer.halt.reason.count(told) == 1
     await consumer._deliver({NEXT_LANE: fetch(5)})
     assert consumer.handed_over == [], "a sound partition stands still, too"
 
@@ -234,9 +251,7 @@ class Client:
         return dict.fromkeys(tps, self._end)
 
 
-def delay(client: Client, halted: list[str] | None = None) -> DelayService:
-    """``halted`` takes the cause and the reason."""
-    halted = [] if halted is None else halted
+def delay(client: Client, halt: Halt) -> DelayService:
     unused: Any = None
     service = DelayService(
         kafka="",
@@ -246,17 +261,17 @@ def delay(client: Client, halted: list[str] | None = None) -> DelayService:
         out=unused,
         read=unused,
         patience=unused,
-        metrics=SimpleNamespace(halted=halted.append),  # type: ignore[arg-type]
+        metrics=unused,
         clock_ms=unused,
-        halt=halted.append,
+        halt=halt,
     )
     service._consumer = client
     return service
 
 
-async def test_a_tier_thrown_back_to_its_start_has_lost_records() -> None:
-    lost = await delay(Client(committed=5, end=2))._look_for_loss({TIER: fetch(0, 1)})
-    assert "tier-0 ends at 2, g has got to 5;" in str(lost)
+async def test_a_tier_thrown_back_to_its_start_has_lost_records(halt: Halt) -> None:
+    await delay(Client(committed=5, end=2), halt)._look_for_loss({TIER: fetch(0, 1)})
+    assert "tier-0 ends at 2, g has got to 5;" in (halt.reason or "")
 
 
 @pytest.mark.parametrize(
@@ -267,52 +282,50 @@ async def test_a_tier_thrown_back_to_its_start_has_lost_records() -> None:
         pytest.param(2, 7, id="what was there has expired"),
     ],
 )
-async def test_a_tier_that_goes_on_is_sound_and_asked_about_once(committed: int | None, first: int) -> None:
+async def test_a_tier_that_goes_on_is_sound_and_asked_about_once(committed: int | None, first: int, halt: Halt) -> None:
     client = Client(committed=committed, end=8)
-    service = delay(client)
+    service = delay(client, halt)
     for _ in range(2):
-        assert await service._look_for_loss({TIER: fetch(first)}) is None
-    assert client.asked == 1
+        await service._look_for_loss({TIER: fetch(first)})
+    assert (client.asked, halt.reason) == (1, None)
 
 
-async def test_a_tier_that_somebody_else_had_meanwhile_is_sound() -> None:
+async def test_a_tier_that_somebody_else_had_meanwhile_is_sound(halt: Halt) -> None:
     client = Client(committed=5, end=8)
-    service = delay(client)
+    service = delay(client, halt)
     for _ in range(2):
-        assert await service._look_for_loss({TIER: fetch(3)}) is None
-    assert client.asked == 2
+        await service._look_for_loss({TIER: fetch(3)})
+    assert (client.asked, halt.reason) == (2, None)
 
 
-async def test_a_tier_thrown_back_has_lost_records_however_many_came_since() -> None:
-    halted: list[str] = []
-    service = delay(Client(committed=5, end=50), halted)
+async def test_a_tier_thrown_back_has_lost_records_however_many_came_since(halt: Halt) -> None:
+    service = delay(Client(committed=5, end=50), halt)
     await service._look_for_loss({TIER: fetch(5)})
     await service._turn({TIER: fetch(*range(50))})
-    (cause, reason) = halted
-    assert cause == HaltCause.RECORDS_LOST
-    assert "tier-0 went back to 0, g had got to 5;" in reason
+    assert "tier-0 went back to 0, g had got to 5;" in (halt.reason or "")
 
 
-async def test_a_tier_may_begin_anew_where_a_commit_came_after_its_assignment() -> None:
+async def test_a_tier_may_begin_anew_where_a_commit_came_after_its_assignment(halt: Halt) -> None:
     """A turn may see a rebalance: its commit is taken, but what was assigned began where nothing was committed yet."""
     client = Client(committed=5, end=9)
-    service = delay(client)
+    service = delay(client, halt)
     await service._look_for_loss({TIER: fetch(5)})
     turn = service._committed
     service.on_partitions_assigned([TIER])
     turn.update(await service._commit({TIER: 8}))
     await service._look_for_loss({TIER: fetch(5, 6, 7, 8)})
     service._committed.update(await service._commit({TIER: 9}))
-    assert "tier-0 went back to 5, g had got to 9;" in str(await service._look_for_loss({TIER: fetch(5)}))
+    assert halt.reason is None
+    await service._look_for_loss({TIER: fetch(5)})
+    assert "tier-0 went back to 5, g had got to 9;" in (halt.reason or "")
 
 
-async def test_a_tier_that_waits_does_not_wait_to_find_out() -> None:
-    halted: list[str] = []
+async def test_a_tier_that_waits_does_not_wait_to_find_out(halt: Halt) -> None:
     client = Client(committed=5, end=8)
-    service = delay(client, halted)
+    service = delay(client, halt)
     await service._look_for_loss({TIER: fetch(5)})
     client._end = 4
     asking = asyncio.ensure_future(service._ask_ends())
-    await until(lambda: len(halted) == 2)
+    await until(lambda: halt.reason is not None)
     asking.cancel()
-    assert "tier-0 ends at 4, g has got to 5;" in halted[1]
+    assert "tier-0 ends at 4, g has got to 5;" in (halt.reason or "")
