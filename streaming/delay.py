@@ -188,6 +188,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         for tp, read in polled.items():
             if read[0].offset < (known := committed.get(tp, 0)):
                 self._loss.went_back(tp, read[0].offset, known)
+        if self._halt.reason:
+            return
         async with asyncio.timeout(COMMIT_TIMEOUT_S):
             new = {tp: await self._consumer.committed(tp) or 0 for tp in polled.keys() - committed.keys()}
             # Asked after it was read: somebody else may have had the partition meanwhile, and got further.

@@ -1,7 +1,4 @@
-"""When does a worker take nothing more? Once it has halted: until somebody has looked, and starts it again.
-
-It keeps running meanwhile: one that ended would be started again, and go on.
-"""
+"""When does a worker take nothing more? Once it has halted: until somebody has looked, and starts it again."""
 
 from collections.abc import Callable
 

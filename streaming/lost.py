@@ -31,7 +31,7 @@ class LossWatch:
         self._told: dict[tuple[str, int], int] = {}
 
     def compare(self, reached: Mapping[Place, int], ends: Mapping[Place, int]) -> None:
-        """The group cannot have got further in a partition than its log ever was.
+        """Halt where the group has got further in a partition than its log ends.
 
         The ends must have been asked for after it got there, for a log grows.
         """
@@ -44,9 +44,9 @@ class LossWatch:
             self._begin(RecordsLost(", ".join(lost)))
 
     def went_back(self, place: Place, first: int, reached: int) -> None:
-        """A partition goes on at ``first``, before where it was begun, which only a log does that ended before."""
+        """Halt: the partition goes on before where it was begun, which only a log does that ended before."""
         if self._is_new(place, reached):
-            self._begin(went_back(self._group, place, first, reached))
+            self._begin(behind(self._group, place, first, reached))
 
     def _is_new(self, place: tuple[str, int], reached: int) -> bool:
         told = self._told.get(place, -1)
@@ -58,6 +58,6 @@ class LossWatch:
         self._halt.begin(HaltCause.RECORDS_LOST, str(lost))
 
 
-def went_back(who: str, place: Place, first: int, reached: int) -> RecordsLost:
+def behind(who: str, place: Place, first: int, reached: int) -> RecordsLost:
     """For what goes on at ``first`` when ``who`` had got to ``reached``."""
     return RecordsLost(f"{place[0]}-{place[1]} went back to {first}, {who} had got to {reached}")

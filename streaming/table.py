@@ -14,7 +14,7 @@ from faust.types.tuples import TP
 from rocksdict import WriteBatch
 
 from streaming.engine import Drained
-from streaming.lost import went_back
+from streaming.lost import behind
 from streaming.producer import Record, RecordSink
 from streaming.store import CopyStore
 
@@ -101,7 +101,7 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             known = int(stored) if stored is not None else -1
             if 0 <= last <= known and not may_be_ahead:
                 self.store.mark(partition)
-                raise went_back(self.name, TP(self.changelog_topic_name, partition), last, known)
+                raise behind(self.name, TP(self.changelog_topic_name, partition), last, known)
             if last - len(rows) == known:
                 batch.put(OFFSET_KEY, str(last).encode())
             # Otherwise somebody else has written since, a part of these is there twice, or it is not known where they

@@ -305,6 +305,19 @@ async def test_a_tier_thrown_back_has_lost_records_however_many_came_since(halt:
     assert "tier-0 went back to 0, g had got to 5;" in (halt.reason or "")
 
 
+async def test_a_tier_thrown_back_is_enough_to_halt_where_kafka_does_not_answer(halt: Halt) -> None:
+    client = Client(committed=5, end=50)
+    service = delay(client, halt)
+    await service._look_for_loss({TIER: fetch(5)})
+
+    async def no_answer(tp: TopicPartition) -> int | None:
+        raise KafkaError
+
+    client.committed = no_answer  # type: ignore[method-assign]
+    await service._turn({TIER: fetch(0), TopicPartition("tier", 1): fetch(0)})
+    assert "tier-0 went back to 0" in (halt.reason or "")
+
+
 async def test_a_tier_may_begin_anew_where_a_commit_came_after_its_assignment(halt: Halt) -> None:
     """A turn may see a rebalance: its commit is taken, but what was assigned began where nothing was committed yet."""
     client = Client(committed=5, end=9)
