@@ -95,7 +95,7 @@ class Sender:
                     self._metrics.duplicates("send", 1)
                     passed += 1
                     continue
-                self._dispatch.push(lane, Item(record.key, fetch.tp, len(record.value), now, sending))
+                self._dispatch.push(lane, Item(record.key, len(record.value), now, sending))
             if refused:
                 await self._out.send_all(refused)
                 self._metrics.dead_lettered(Counter({DeadLetterReason.INVALID_INPUT: spoilt}))

@@ -1,6 +1,6 @@
 """Batches: nothing lost or sent twice, no key in two calls; at once when idle, within the linger when not."""
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -10,13 +10,11 @@ from pipeline.batching import BatchPolicy, Item, LaneQueue
 
 POLICY = BatchPolicy(messages=3, size_bytes=100, linger_s=2.0)
 
-GROUPS = {"a": 0, "b": 0, "c": 1, "d": 2}
-
 Batch = list[Item[int]]
 
 
-def item(value: int, key: str | None = None, size: int = 1, at: float = 0.0, group: int = 0) -> Item[int]:
-    return Item(key or f"key-{value}", group, size, at, value)
+def item(value: int, key: str | None = None, size: int = 1, at: float = 0.0) -> Item[int]:
+    return Item(key or f"key-{value}", size, at, value)
 
 
 def queue_of(*items: Item[int], policy: BatchPolicy = POLICY) -> LaneQueue[int]:
@@ -50,12 +48,11 @@ class Queue(RuleBasedStateMachine):
         self.under_way: list[Batch] = []
         self.unsettled = 0
         self.last = 0
-        self.passed_over: Counter[int] = Counter()
 
     @rule(key=st.sampled_from("abcd"), size=st.integers(0, 15))
     def push(self, key: str, size: int) -> None:
         self.last += 1
-        one = Item(key, GROUPS[key], size, self.now, self.last)
+        one = Item(key, size, self.now, self.last)
         self.pushed[key].append(one.value)
         self.waiting[one.value] = one
         self.queue.push(one)
@@ -64,10 +61,10 @@ class Queue(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(target=calls, most=st.sampled_from([None, 1]))
-    def take(self, most: int | None) -> Batch:
-        batch = self.queue.take(most)
-        assert len(batch) <= (most or self.policy.messages)
+    @rule(target=calls)
+    def take(self) -> Batch:
+        batch = self.queue.take()
+        assert len(batch) <= self.policy.messages
         assert len(batch) <= 1 or sum(one.size for one in batch) <= self.policy.size_bytes
         keys = {one.key for one in batch}
         for other in self.under_way:
@@ -75,28 +72,18 @@ class Queue(RuleBasedStateMachine):
         for one in batch:
             assert self.waiting.pop(one.value) is one, "invented, or sent twice"
             self.taken[str(one.key)].append(one.value)
-        busy = {one.key for other in self.under_way for one in other}
-        for group in set(GROUPS.values()):
-            could_go = any(one.key not in busy and one.group == group for one in self.waiting.values())
-            self.passed_over[group] += could_go and bool(batch)
-            if not could_go or any(one.group == group for one in batch):
-                self.passed_over[group] = 0
-            assert self.passed_over[group] < len(set(GROUPS.values())), "others had two turns"
         if batch:
             self.under_way.append(batch)
         else:
+            busy = {one.key for other in self.under_way for one in other}
             assert all(one.key in busy for one in self.waiting.values()), "what could go did not"
         return batch
 
-    @rule(batch=consumes(calls), not_told=st.sets(st.sampled_from("abcd")))
-    def release(self, batch: Batch, not_told: set[str]) -> None:
+    @rule(batch=consumes(calls))
+    def release(self, batch: Batch) -> None:
         if batch:
             self.under_way = [one for one in self.under_way if one is not batch]
-            again = [one for one in batch if one.key in not_told]
-            for one in again:
-                self.waiting[one.value] = one
-                self.taken[str(one.key)].remove(one.value)
-            self.queue.release(batch, again)
+            self.queue.release(batch)
             self.unsettled += 1
 
     @precondition(lambda self: self.unsettled)
@@ -189,47 +176,6 @@ def test_a_batch_ends_before_the_one_that_does_not_fit() -> None:
     queue = queue_of(item(1, size=60), item(2, size=60), item(3, size=1))
     assert values(queue.take()) == [1]
     assert values(queue.take()) == [2, 3]
-
-
-def test_groups_take_turns_with_a_batch_each() -> None:
-    queue = queue_of(*(item(value, group=value % 2) for value in range(14)))
-    batches = [values(queue.take()) for _ in range(5)]
-    assert batches == [[0, 2, 4], [1, 3, 5], [6, 8, 10], [7, 9, 11], [12, 13]]
-
-
-def test_a_group_that_is_too_few_for_a_batch_is_joined_by_the_next() -> None:
-    queue = queue_of(item(1, group=1), *(item(value, group=2) for value in range(2, 6)), item(6, group=3))
-    assert [values(queue.take()) for _ in range(3)] == [[1, 2, 3], [6, 4, 5], []]
-
-
-def test_the_oldest_of_all_groups_is_waited_for() -> None:
-    queue = queue_of(item(1))
-    queue.take()
-    queue.push(item(2, at=12.0, group=1))
-    queue.push(item(3, at=11.0, group=2))
-    assert queue.due_in(12.0) == 1.0
-
-
-def test_what_comes_back_goes_first_in_its_group_which_waits_for_its_turn() -> None:
-    queue = queue_of(*(item(value) for value in (1, 2, 3)))
-    call = queue.take()
-    for one in (item(4, group=1), item(5)):
-        queue.push(one)
-    queue.release(call, call)
-    assert [values(queue.take()) for _ in range(2)] == [[4, 1, 2], [3, 5]]
-
-
-def test_a_group_whose_first_message_did_not_fit_keeps_its_turn() -> None:
-    queue = queue_of(item(1, size=50, group=1), item(2, size=60, group=2), item(3, size=50, group=3))
-    assert values(queue.take()) == [1]
-    queue.push(item(4, size=50, group=1))
-    assert values(queue.take()) == [2]
-
-
-def test_what_is_moved_back_lets_other_groups_go_first() -> None:
-    queue = queue_of(item(1, "a"), item(2, "a"), item(3, "b", group=1))
-    queue.move_back("a")
-    assert values(queue.take()) == [3, 1, 2]
 
 
 def test_messages_of_one_key_share_a_batch_in_order() -> None:

@@ -20,16 +20,9 @@ def dispatch(*, calls: int = 4, for_urgent: int = 1, failures: int = 1) -> Dispa
     )
 
 
-def push(
-    to: Dispatch[str],
-    *values: str,
-    lane: Lane = Lane.BULK,
-    at: float = 0.0,
-    key: str | None = None,
-    group: int = 0,
-) -> None:
+def push(to: Dispatch[str], *values: str, lane: Lane = Lane.BULK, at: float = 0.0) -> None:
     for value in values:
-        to.push(lane, Item(key or value, group, 10, at, value))
+        to.push(lane, Item(value, 10, at, value))
 
 
 def take(from_: Dispatch[str], now: float = 0.0) -> Call[str]:
@@ -127,22 +120,10 @@ def test_each_probe_is_another_message_and_the_lanes_take_turns() -> None:
     assert probed == ["u", "a", "u", "b", "u", "c"]
 
 
-def test_probes_go_round_the_groups_and_their_recipients() -> None:
-    queue = dispatch(failures=1)
-    push(queue, "anna 1", "anna 2", key="anna", group=1)
-    push(queue, "b", "c", group=2)
-    answered(queue, take(queue), DOWN)
-    probed = []
-    for number in range(6):
-        probe = take(queue, 100.0 * (number + 1))
-        probed += values(probe)
-        answered(queue, probe, DOWN, 100.0 * (number + 1))
-    assert probed == ["b", "anna 1", "c", "anna 1", "b", "anna 1"]
-
-
 def test_a_probe_that_failed_keeps_the_order_of_its_recipient() -> None:
     queue = dispatch(failures=1)
-    push(queue, "first", "second", key="anna")
+    for value in ("first", "second"):
+        queue.push(Lane.BULK, Item("anna", 10, 0.0, value))
     push(queue, "b")
     answered(queue, take(queue), DOWN)
     answered(queue, take(queue, 100.0), DOWN, 100.0)
@@ -189,9 +170,9 @@ def test_a_probe_that_was_not_made_is_made_with_the_next() -> None:
 
 def test_what_goes_back_stands_before_what_waited_behind_it() -> None:
     queue = dispatch(failures=1)
-    push(queue, "first", key="anna")
+    queue.push(Lane.BULK, Item("anna", 10, 0.0, "first"))
     call = take(queue)
-    push(queue, "second", key="anna")
+    queue.push(Lane.BULK, Item("anna", 10, 0.0, "second"))
     assert queue.next(1.0) is None
     answered(queue, call, DOWN, 1.0)
     probe = take(queue, 2.0)
