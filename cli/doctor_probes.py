@@ -147,11 +147,12 @@ async def ask_worker(name: str, url: str, timeout_s: float) -> WorkerFacts:
     timeout = aiohttp.ClientTimeout(total=timeout_s)
     with _translated():
         async with aiohttp.ClientSession(url.rstrip("/") + "/", timeout=timeout) as session:
-            async with session.get("health/ready") as answer:
-                problems = (await answer.json(content_type=None))["problems"]
             async with session.get("metrics") as answer:
                 answer.raise_for_status()
                 text = await answer.text()
+            # Asked last: one that halts in between would be halted, and starting.
+            async with session.get("health/ready") as answer:
+                problems = (await answer.json(content_type=None))["problems"]
         return worker_facts(name, [f"{one['check']}: {one['detail']}" for one in problems], text)
 
 

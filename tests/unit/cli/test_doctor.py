@@ -8,6 +8,8 @@ from pathlib import Path
 
 import psutil
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 from rich.console import Console
 
@@ -16,9 +18,10 @@ from cli import workers_file
 from cli.doctor import examine, findings_table
 from cli.doctor_checks import Check, checks, topics_of_groups
 from cli.doctor_kafka import CannotAsk
-from cli.doctor_probes import Address, address_of, disks, known_changesets, worker_facts
+from cli.doctor_probes import Address, address_of, ask_worker, disks, known_changesets, worker_facts
 from cli.workers_file import WorkerEntry
 from pipeline.diagnosis import Finding, Level
+from pipeline.symptoms import WorkerFacts
 from settings import Role, Settings
 
 FINE = Finding(Level.OK, "a", "fine")
@@ -109,6 +112,39 @@ def test_a_worker_is_known_by_its_gauges() -> None:
     assert facts.unready == ("consumer: recovering",)
     nothing = worker_facts("w", [], "")
     assert (nothing.circuits, nothing.halted, nothing.stuck_s) == ({}, [], 0.0)
+
+
+class Halting:
+    """A worker that is starting, and halts after so many questions."""
+
+    def __init__(self, after: int) -> None:
+        self._left = after
+
+    def _has_halted(self) -> bool:
+        self._left -= 1
+        return self._left < 0
+
+    async def ready(self, _: web.Request) -> web.Response:
+        check, detail = ("halted", "lost") if self._has_halted() else ("consumer", "starting")
+        return web.json_response({"problems": [{"check": check, "detail": detail}]})
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        return web.Response(text=f'herald_halted{{cause="records-lost"}} {int(self._has_halted())}\n')
+
+    async def seen(self) -> WorkerFacts:
+        app = web.Application()
+        app.add_routes([web.get("/health/ready", self.ready), web.get("/metrics", self.metrics)])
+        async with TestServer(app) as server:
+            return await ask_worker("w", str(server.make_url("/")), 5.0)
+
+
+@pytest.mark.parametrize(
+    ("after", "halted", "unready"),
+    [(0, ["records-lost"], "halted: lost"), (1, [], "halted: lost"), (2, [], "consumer: starting")],
+)
+async def test_a_worker_that_has_halted_is_never_said_to_start(after: int, halted: list[str], unready: str) -> None:
+    facts = await Halting(after).seen()
+    assert (facts.halted, facts.unready) == (halted, (unready,))
 
 
 def test_changesets_are_known_in_their_order() -> None:
