@@ -61,10 +61,10 @@ class Queue(RuleBasedStateMachine):
     def time_passes(self, seconds: float) -> None:
         self.now += seconds
 
-    @rule(target=calls)
-    def take(self) -> Batch:
-        batch = self.queue.take()
-        assert len(batch) <= self.policy.messages
+    @rule(target=calls, most=st.sampled_from([None, 1]))
+    def take(self, most: int | None) -> Batch:
+        batch = self.queue.take(most)
+        assert len(batch) <= (most or self.policy.messages)
         assert len(batch) <= 1 or sum(one.size for one in batch) <= self.policy.size_bytes
         keys = {one.key for one in batch}
         for other in self.under_way:
@@ -79,11 +79,15 @@ class Queue(RuleBasedStateMachine):
             assert all(one.key in busy for one in self.waiting.values()), "what could go did not"
         return batch
 
-    @rule(batch=consumes(calls))
-    def release(self, batch: Batch) -> None:
+    @rule(batch=consumes(calls), not_told=st.sets(st.sampled_from("abcd")))
+    def release(self, batch: Batch, not_told: set[str]) -> None:
         if batch:
             self.under_way = [one for one in self.under_way if one is not batch]
-            self.queue.release(batch)
+            again = [one for one in batch if one.key in not_told]
+            for one in again:
+                self.waiting[one.value] = one
+                self.taken[str(one.key)].remove(one.value)
+            self.queue.release(batch, again)
             self.unsettled += 1
 
     @precondition(lambda self: self.unsettled)
