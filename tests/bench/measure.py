@@ -90,13 +90,11 @@ class Losses:
 
 
 async def count_losses(side: Side, connection: "asyncpg.Connection[asyncpg.Record]", total: int) -> Losses:
-    """What of ``total`` did not end well or was not heard by a provider, and what a provider heard again."""
+    """What of ``total`` did not end well or was not heard by a provider, and what a provider heard beyond that."""
     sent = await side.count_sent(connection)
     told = [simulator.summary() for simulator in side.simulators.values()]
-    return Losses(
-        lost=total - min(sent, sum(one.distinct for one in told)),
-        duplicates=sum(one.messages - one.distinct for one in told),
-    )
+    heard = min(total, sum(one.distinct for one in told))
+    return Losses(lost=total - min(sent, heard), duplicates=sum(one.messages for one in told) - heard)
 
 
 @contextmanager

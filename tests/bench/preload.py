@@ -30,7 +30,8 @@ POLL_EVERY = 1_000
 
 def preload(kafka: str, topic: str, rows: Iterable[Row]) -> None:
     """Returns when the broker has them. Workers learn of them when they next recover."""
-    producer = Producer({"bootstrap.servers": kafka, "linger.ms": 50, "queue.buffering.max.messages": 1_000_000})
+    settings = {"linger.ms": 50, "queue.buffering.max.messages": 1_000_000, "compression.type": "lz4"}
+    producer = Producer({"bootstrap.servers": kafka, **settings})
     for number, (partition, key, value) in enumerate(rows):
         while True:
             try:
