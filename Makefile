@@ -31,7 +31,7 @@ test: setup ## Run every test: unit, integration, end to end
 chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name,… repeat a part of it)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))
 
-bench: $(VENV)/.plots ## Measure the pipeline beside the same job written by hand (RECORD=1 QUICK=1; docs/performance.md)
+bench: $(VENV)/.plots ## Measure the pipeline beside the same job written by hand (RECORD=1 or QUICK=1; docs/performance.md)
 	@$(BIN)/python -m tests.bench.compare $(RECORDED) $(if $(QUICK),--quick)
 
 bench-idle: $(VENV)/.plots ## Measure how long single notifications take, hop by hop

@@ -1,7 +1,7 @@
 """Cargo Herald beside the same job written by hand: ``python -m tests.bench.compare``, or ``make bench``.
 
 Like for like: three people with a phone are told of each event, so that both sides tell as many notifications through
-the same batch API. ``--side channels`` measures one person on three channels, too, so that two thirds of the
+the same batch API. ``--side channels`` measures one person on three channels instead, so that two thirds of the
 notifications go out by SMTP and FCM, a call each, which the hand-written job has no like of.
 
 Rounds are interleaved and their medians taken. The last line of the output is JSON; the figures of every run go to
@@ -24,8 +24,8 @@ from tests.bench import compare_plots
 from tests.bench.hand import hand_written
 from tests.bench.herald import herald
 from tests.bench.measure import Side, measure
-from tests.bench.output import HOME, finish, record_option
-from tests.bench.report import console, figures_table, line, print_beside_recorded, workers_table
+from tests.bench.output import HOME, finish, record_option, refuse_other_options
+from tests.bench.report import console, figures_table, line, print_regressions, workers_table
 from tests.bench.run import Run
 from tests.bench.servers import Servers, bench_servers
 from tests.bench.summary import BASELINE, HERALD, summary
@@ -94,6 +94,7 @@ def run_rounds(
 @record_option
 def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: bool) -> None:
     """Measure both sides in turn on real servers, check that nothing was lost or told twice, print medians."""
+    refuse_other_options(record)
     load = os.getloadavg()[0]
     if quick:
         rounds, events = QUICK_ROUNDS, QUICK_EVENTS
@@ -114,8 +115,8 @@ def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: 
     out.print(figures_table(runs))
     out.print(workers_table(runs))
     fails, whole = bool(figures["lost"] or figures["duplicates"]), "ratio" in figures
-    if whole and not quick and not record:
-        fails |= not print_beside_recorded(out, NAME, figures)
+    if whole and not quick:
+        fails |= print_regressions(out, None if record else NAME, figures)
     plot = partial(compare_plots.plot, runs=runs) if whole else None
     finish(out, NAME, figures, details={"runs": runs}, plot=plot, record=record and not fails)
     sys.exit(1 if fails else 0)

@@ -27,7 +27,7 @@ from tests.bench.growth_points import POINTS, RECOVERED_PER_S, Point
 from tests.bench.herald import side_of
 from tests.bench.kafka import delete_groups
 from tests.bench.measure import measure
-from tests.bench.output import HOME, finish, record_option
+from tests.bench.output import HOME, finish, record_option, refuse_other_options
 from tests.bench.recovery import Recovery, kill_and_wait
 from tests.bench.report import console
 from tests.bench.run import Run
@@ -82,6 +82,8 @@ def figures_of(one: Measured) -> dict[str, float]:
     return {
         "per_s": round(one.run.per_s),
         "peak_mb": round(one.run.peak_mb),
+        "cpu_us": round(one.run.cpu_us, 1),
+        "server_cpu_us": round(one.run.server_cpu_us, 1),
         "kept_s": round(one.kept.ready_s, 1),
         "lost_s": round(one.lost.ready_s, 1),
         "lost_takeover_s": round(one.lost.takeover_s, 1),
@@ -137,6 +139,7 @@ def table(points: Points) -> Table:
 @record_option
 def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> None:
     """Measure throughput, memory and recovery with more workers, partitions, shipments and rows."""
+    refuse_other_options(record, but="only")
     chosen = [one for one in POINTS if not only or one.name in only or one.group in only]
     if not chosen:
         raise click.UsageError(f"there are {', '.join(one.name for one in POINTS)}")
@@ -153,9 +156,10 @@ def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> No
     out.print(table(figures["points"]))
     if record:
         figures["points"] = among(figures["points"], (recorded.read(NAME) or {}).get("points", {}))
+    fails = bool(figures["lost"] or figures["duplicates"])
     draw = partial(plot, points=figures["points"])
-    finish(out, NAME, figures, details={"measured": found}, plot=draw, record=record)
-    sys.exit(1 if figures["lost"] or figures["duplicates"] else 0)
+    finish(out, NAME, figures, details={"measured": found}, plot=draw, record=record and not fails)
+    sys.exit(fails)
 
 
 if __name__ == "__main__":

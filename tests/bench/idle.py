@@ -15,7 +15,7 @@ from pipeline.notifications import Channel
 from simulators.launch import Kind
 from tests.bench.herald import herald
 from tests.bench.hop_report import hops_table, in_ms, plot_hops, print_goal
-from tests.bench.output import HOME, finish, record_option
+from tests.bench.output import HOME, finish, record_option, refuse_other_options
 from tests.bench.pace import now_and_then
 from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
@@ -66,6 +66,7 @@ def of_channel(traced: Traced, channel: Channel) -> list[Trace]:
 @record_option
 def idle(events: int, every_s: float, record: bool) -> None:
     """Measure the way of single notifications, hop by hop."""
+    refuse_other_options(record)
     out = console()
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
         out.print(f"{events} events, one every {every_s:g} s or so")
@@ -77,9 +78,10 @@ def idle(events: int, every_s: float, record: bool) -> None:
         way = found["until its row"]
         out.print(f"  {channel:<6} until its row: p50 {way['p50']:.0f} ms, p99 {way['p99']:.0f} ms")
     reached = print_goal(out, "end-to-end p50", figures["p50_ms"], GOAL_P50_MS)
+    fails = bool(traced.losses.lost or traced.losses.duplicates or not reached)
     plot = partial(plot_hops, found=sms, goal_ms=GOAL_P50_MS)
-    finish(out, NAME, figures, details={"traces": traced.traces}, plot=plot, record=record)
-    sys.exit(1 if traced.losses.lost or traced.losses.duplicates or not reached else 0)
+    finish(out, NAME, figures, details={"traces": traced.traces}, plot=plot, record=record and not fails)
+    sys.exit(fails)
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from simulators.launch import Kind
 from tests.bench.herald import herald
 from tests.bench.hop_report import hops_table, in_ms, print_goal
 from tests.bench.lanes_plot import plot
-from tests.bench.output import HOME, finish, record_option
+from tests.bench.output import HOME, finish, record_option, refuse_other_options
 from tests.bench.pace import Due, evenly
 from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
@@ -91,6 +91,7 @@ def summary(traced: Traced, flood: Flood) -> dict[str, Any]:
 @record_option
 def lanes(seconds: float, latency_ms: float, over: float, record: bool) -> None:
     """Measure urgent beside a flood of bulk."""
+    refuse_other_options(record)
     out, flood = console(), Flood(seconds=seconds, latency_ms=latency_ms, over=over)
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
         out.print(
@@ -102,9 +103,10 @@ def lanes(seconds: float, latency_ms: float, over: float, record: bool) -> None:
     for lane in (Lane.URGENT, Lane.BULK):
         out.print(hops_table(f"{lane}, ms", hops([one for one in traced.traces if one.lane is lane])))
     reached = print_goal(out, "urgent's end-to-end p99", figures["urgent_p99_ms"], GOAL_P99_MS)
+    fails = bool(traced.losses.lost or traced.losses.duplicates or not reached)
     draw = partial(plot, traces=traced.traces, goal_ms=GOAL_P99_MS)
-    finish(out, NAME, figures, details={}, plot=draw, record=record)
-    sys.exit(1 if traced.losses.lost or traced.losses.duplicates or not reached else 0)
+    finish(out, NAME, figures, details={}, plot=draw, record=record and not fails)
+    sys.exit(fails)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ from simulators.launch import Kind
 from tests.bench.herald import herald
 from tests.bench.hop_report import in_ms
 from tests.bench.load_plot import plot
-from tests.bench.output import HOME, finish, record_option
+from tests.bench.output import HOME, finish, record_option, refuse_other_options
 from tests.bench.pace import evenly
 from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
@@ -78,6 +78,7 @@ def measured_rate(home: Path = HOME) -> float:
 @record_option
 def load(full: float | None, seconds: float, shares: tuple[int, ...], record: bool) -> None:
     """Measure latency at shares of the full rate."""
+    refuse_other_options(record)
     out, full_per_s = console(), full or measured_rate()
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
         found = run_load(servers, full_per_s=full_per_s, seconds=seconds, shares=shares)
@@ -88,9 +89,10 @@ def load(full: float | None, seconds: float, shares: tuple[int, ...], record: bo
             f"{share:>3} % ({full_per_s * share / 100:,.0f}/s)  event to row: "
             f"p50 {way['p50']:,.0f} ms  p95 {way['p95']:,.0f} ms  p99 {way['p99']:,.0f} ms"
         )
+    fails = bool(figures["lost"] or figures["duplicates"])
     draw = partial(plot, shares=figures["shares"], provider_ms=LATENCY_MS)
-    finish(out, NAME, figures, details={}, plot=draw, record=record)
-    sys.exit(1 if figures["lost"] or figures["duplicates"] else 0)
+    finish(out, NAME, figures, details={}, plot=draw, record=record and not fails)
+    sys.exit(fails)
 
 
 if __name__ == "__main__":

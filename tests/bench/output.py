@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 import msgspec
+from click.core import ParameterSource
 from rich.console import Console
 
 from tests.bench import canvas, recorded
@@ -16,6 +17,17 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
 record_option = click.option(
     "--record", is_flag=True, help="Keep the figures in docs/performance.json and the plot in docs/img."
 )
+
+
+def refuse_other_options(record: bool, *, but: str = "") -> None:
+    """What is recorded is what others are compared with, so it is measured as shipped. Raises click.UsageError.
+
+    ``but`` names an option that goes with it.
+    """
+    context = click.get_current_context()
+    given = (name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT)
+    if record and (others := set(given) - {"record", but}):
+        raise click.UsageError(f"--record keeps what is measured without {', '.join(sorted(others))}")
 
 
 def finish(

@@ -1,11 +1,12 @@
 """Has anything become slower? The last figures that were recorded, in ``docs/performance.json``, beside new ones.
 
-What is compared are ratios to the hand-written job on the same machine in the same minutes: they travel from one
-machine to the next, figures per second do not. By `TOLERANCE` the medians of five rounds differ without a cause.
+What is compared are ratios to the hand-written job on the same machine in the same minutes: from one hour or machine to
+the next they change far less than figures per second. By `TOLERANCE` they do so without a cause.
 """
 
 import os
 import platform
+import subprocess
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,11 +36,13 @@ def write(name: str, figures: Figures, path: Path = PATH) -> None:
     path.write_bytes(msgspec.json.format(msgspec.json.encode(there), indent=2) + b"\n")
 
 
-def regressions(old: Figures, new: Figures) -> list[str]:
+def regressions(old: Figures | None, new: Figures) -> list[str]:
     """A sentence for each ratio that is worse than it was by more than the tolerance, or than it may ever be."""
     found = []
     if new["ratio"] < LEAST_RATIO:
         found.append(f"throughput beside the hand-written job is {new['ratio']:.2f}, less than {LEAST_RATIO:g}")
+    if old is None:
+        return found
     if new["ratio"] < old["ratio"] * (1 - TOLERANCE):
         found.append(f"throughput beside the hand-written job fell from {old['ratio']:.2f} to {new['ratio']:.2f}")
     if new["cpu_ratio"] > old["cpu_ratio"] * (1 + TOLERANCE):
@@ -50,7 +53,18 @@ def regressions(old: Figures, new: Figures) -> list[str]:
 def machine() -> Figures:
     """On what the figures were had."""
     return {
+        "commit": commit(),
         "cores": os.cpu_count(),
         "python": platform.python_version(),
         "recorded_on": f"{datetime.now(UTC):%Y-%m-%d}",
     }
+
+
+def commit() -> str | None:
+    """Of which code they are; None outside of a clone."""
+    ask = ["git", "describe", "--always", "--dirty", "--exclude", "*"]
+    try:
+        found = subprocess.run(ask, cwd=PATH.parent, capture_output=True, check=True, timeout=10.0)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.decode().strip()

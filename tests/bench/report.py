@@ -109,14 +109,12 @@ def recorded_table(old: Mapping[str, Any], new: Mapping[str, Any]) -> Table:
     return table
 
 
-def print_beside_recorded(out: Console, name: str, new: dict[str, Any]) -> bool:
-    """Whether nothing has become slower by more than the tolerance; True, too, where nothing is recorded."""
-    old = recorded.read(name)
-    if old is None:
-        out.print(f"nothing recorded in {recorded.PATH.name} yet: --record does so")
-        return True
-    out.print(recorded_table(old, new))
+def print_regressions(out: Console, name: str | None, new: dict[str, Any]) -> bool:
+    """Whether anything is slower than what was recorded of that name, by more than the tolerance, or than it may be."""
+    old = recorded.read(name) if name else None
+    if old is not None:
+        out.print(recorded_table(old, new))
     slower = recorded.regressions(old, new)
     for sentence in slower:
         out.print(f"✗ {sentence}", style="bold red")
-    return not slower
+    return bool(slower)

@@ -22,6 +22,11 @@ def test_only_what_is_worse_by_more_than_the_tolerance_counts(new: dict[str, flo
     assert len(recorded.regressions(OLD, new)) == sentences
 
 
+def test_where_nothing_is_recorded_the_least_ratio_counts() -> None:
+    assert not recorded.regressions(None, {"ratio": 1.3, "cpu_ratio": 2.0})
+    assert len(recorded.regressions(None, {"ratio": 1.29, "cpu_ratio": 0.1})) == 1
+
+
 def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
     path = tmp_path / "performance.json"
     recorded.write("compare", OLD, path)
@@ -29,7 +34,7 @@ def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
     found = recorded.read("compare", path)
     assert found is not None
     assert found.items() >= OLD.items()
-    assert found.keys() >= {"cores", "python", "recorded_on"}
+    assert found.keys() >= {"commit", "cores", "python", "recorded_on"}
 
 
 def test_nothing_recorded_is_nothing(tmp_path: Path) -> None:

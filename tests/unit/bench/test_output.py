@@ -1,0 +1,29 @@
+import click
+import pytest
+from click.testing import CliRunner
+
+from tests.bench.output import record_option, refuse_other_options
+
+
+@click.command()
+@click.option("--quick", is_flag=True)
+@click.option("--only", multiple=True)
+@record_option
+def bench(quick: bool, only: tuple[str, ...], record: bool) -> None:
+    refuse_other_options(record, but="only")
+
+
+@pytest.mark.parametrize(
+    ("options", "code"),
+    [
+        ([], 0),
+        (["--quick", "--only", "a"], 0),
+        (["--record"], 0),
+        (["--record", "--only", "a"], 0),
+        (["--record", "--quick"], click.UsageError.exit_code),
+    ],
+)
+def test_only_what_was_measured_as_shipped_is_recorded(options: list[str], code: int) -> None:
+    found = CliRunner().invoke(bench, options)
+    assert found.exit_code == code
+    assert ("quick" in found.output) is (code != 0)
