@@ -55,6 +55,8 @@ PLAIN = (
     "DROP TABLE notification_outcome",
     (MIGRATIONS / "changesets" / "0001_notification_outcome.sql").read_text(encoding="utf-8"),
     "ALTER TABLE notification_outcome ADD COLUMN first_seen_at timestamptz NOT NULL DEFAULT '1970-01-01 00:00:00+00'",
+    # What the adapter takes the columns of its staging table from.
+    "CREATE TABLE notification_outcome_default (LIKE notification_outcome)",
 )
 
 
