@@ -18,7 +18,7 @@ import click
 from settings import Role
 from tests.bench.compare import sides
 from tests.bench.measure import measure
-from tests.bench.output import HOME, IMAGES, record_option
+from tests.bench.output import HOME, IMAGES, record_option, refuse_other_options
 from tests.bench.report import console
 from tests.bench.servers import bench_servers
 from tests.bench.summary import HERALD
@@ -54,6 +54,7 @@ def watched(pid: int, role: Role, path: Path) -> Iterator[None]:
 @record_option
 def flames(events: int, record: bool) -> None:
     """Draw where the roles that work spend their time."""
+    refuse_other_options(record)
     out, home = console(), HOME.absolute()
     home.mkdir(parents=True, exist_ok=True)
     with (
@@ -66,12 +67,13 @@ def flames(events: int, record: bool) -> None:
         for role in ROLES:
             profilers.enter_context(watched(side.workers[role], role, home / f"flames-{role}.svg"))
         run = asyncio.run(measure(side, servers, list(status_events("flames", events))))
+    fails = bool(run.lost or run.duplicates)
     for role in ROLES:
         picture = home / f"flames-{role}.svg"
-        if record:
+        if record and not fails:
             picture = picture.rename(IMAGES / picture.name)
         out.print(f"flames:  {picture}")
-    sys.exit(1 if run.lost or run.duplicates else 0)
+    sys.exit(fails)
 
 
 if __name__ == "__main__":

@@ -155,6 +155,9 @@ def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> No
     figures = summary(found)
     out.print(table(figures["points"]))
     if record:
+        of_now = recorded.machine()
+        for one in figures["points"].values():
+            one |= of_now
         figures["points"] = among(figures["points"], (recorded.read(NAME) or {}).get("points", {}))
     fails = bool(figures["lost"] or figures["duplicates"])
     draw = partial(plot, points=figures["points"])
