@@ -139,7 +139,7 @@ def table(points: Points) -> Table:
 @record_option
 def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> None:
     """Measure throughput, memory and recovery with more workers, partitions, shipments and rows."""
-    refuse_other_options(record, but="only")
+    refuse_other_options(record, but="--only")
     chosen = [one for one in POINTS if not only or one.name in only or one.group in only]
     if not chosen:
         raise click.UsageError(f"there are {', '.join(one.name for one in POINTS)}")

@@ -25,8 +25,12 @@ def refuse_other_options(record: bool, *, but: str = "") -> None:
     ``but`` names an option that goes with it.
     """
     context = click.get_current_context()
-    given = (name for name in context.params if context.get_parameter_source(name) is not ParameterSource.DEFAULT)
-    if record and (others := set(given) - {"record", but}):
+    given = {
+        option.opts[0]
+        for option in context.command.params
+        if option.name and context.get_parameter_source(option.name) is not ParameterSource.DEFAULT
+    }
+    if record and (others := given - {"--record", but}):
         raise click.UsageError(f"--record keeps what is measured without {', '.join(sorted(others))}")
 
 
