@@ -49,8 +49,8 @@ class Opened(Protocol):
 class WorkerPolicy:
     """How one worker behaves; seconds and records.
 
-    With ``gather_s`` there are two fetches in so long, a few at once apart: for a role whose turn costs the same for
-    one record as for many (`streaming.pace`).
+    ``gather_s`` is for a role whose turn costs the same for one record as for many: under load it lets so long gather
+    between fetches (`streaming.pace`).
     """
 
     group: str

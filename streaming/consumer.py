@@ -141,16 +141,14 @@ class FetchConsumer(driver.Consumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set
-        pace = Pace(self.app.policy.gather_s)
+        pace = Pace(self.app.policy.gather_s, self.app.policy.fetch_messages)
         try:
             while not (consumer_stopped() or fetcher_stopped()):
                 fetched, _ = await self._wait_next_records(POLL_S)
                 # What arrives while the flow is stopped is dropped: whoever takes the partitions over seeks.
                 if fetched and self.flow_active:
                     await self._deliver(fetched)
-                    # A full fetch says that more has gathered already.
-                    full = sum(map(len, fetched.values())) >= self.app.policy.fetch_messages
-                    await asyncio.sleep(0 if full else pace.rest_s(time.monotonic()))
+                    await asyncio.sleep(pace.rest_s(time.monotonic(), sum(map(len, fetched.values()))))
                 else:
                     await asyncio.sleep(0)
         except ConsumerStoppedError:
