@@ -49,8 +49,8 @@ class Opened(Protocol):
 class WorkerPolicy:
     """How one worker behaves; seconds and records.
 
-    ``gather_s`` is for a role whose turn costs the same for one record as for many: under load it lets so long gather
-    between fetches (`streaming.pace`).
+    ``gather_s`` is for a role whose turn costs the same for one record as for many: under load, records are gathered
+    for so long before a fetch brings them (`streaming.pace`).
     """
 
     group: str

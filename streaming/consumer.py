@@ -141,16 +141,17 @@ class FetchConsumer(driver.Consumer):
 
     async def _drain_messages(self, fetcher: Any) -> None:
         consumer_stopped, fetcher_stopped = self._stopped.is_set, fetcher._stopped.is_set
-        pace = Pace(self.app.policy.gather_s, self.app.policy.fetch_messages)
+        pace = Pace(self.app.policy.gather_s)
         try:
             while not (consumer_stopped() or fetcher_stopped()):
                 fetched, _ = await self._wait_next_records(POLL_S)
                 # What arrives while the flow is stopped is dropped: whoever takes the partitions over seeks.
                 if fetched and self.flow_active:
                     await self._deliver(fetched)
-                    await asyncio.sleep(pace.rest_s(time.monotonic(), sum(map(len, fetched.values()))))
-                else:
-                    await asyncio.sleep(0)
+                if self.app.policy.gather_s:
+                    records = sum(map(len, fetched.values())) if fetched else 0
+                    cast(FetchThread, self._thread).gather(pace.gather_s(time.monotonic(), records))
+                await asyncio.sleep(0)
         except ConsumerStoppedError:
             if not self.app.should_stop:
                 raise

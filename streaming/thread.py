@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 # aiokafka has one fetch under way for each broker. One that asks for a lane without records alone keeps the other lanes
 # of that broker waiting for as long as this; Faust has a second and a half. Shorter costs idle workers more requests.
 FETCH_WAIT_MS = 200
+# More than a role is meant to gather: time is what ends it, but for a backlog.
+GATHER_BYTES = 4 << 20
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
@@ -60,6 +62,17 @@ class FetchThread(driver.AIOKafkaConsumerThread):
             return bool(confirmed)
 
         coordinator._do_heartbeat = renewing
+
+    def gather(self, seconds: float) -> None:
+        """Let the broker gather for so long what comes before it answers a fetch; below a millisecond, not at all.
+
+        From the next fetch on: one may be under way.
+        """
+        fetcher = self._ensure_consumer()._fetcher
+        wait_ms = int(seconds * 1_000)
+        # Plain numbers, that the client's thread reads as it makes a request.
+        fetcher._fetch_min_bytes = GATHER_BYTES if wait_ms else 1
+        fetcher._fetch_max_wait_ms = wait_ms or FETCH_WAIT_MS
 
     def _on_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
