@@ -1,7 +1,8 @@
-"""For how long may the broker gather records before it answers a fetch? Where a turn costs the same for one as for 50.
+"""For how long may the broker gather records before it answers a fetch?
 
-What one event gives rise to is not kept waiting. The more records come, the longer they are gathered: the time that
-each of them waits is the price of all of them costing less.
+This is for a role whose turn costs the same for one record as for fifty. What one event gives rise to is not kept
+waiting; the more records come, the longer they are gathered. That each of them waits is the price of all of them
+costing less.
 """
 
 from math import exp, inf
