@@ -10,7 +10,9 @@ from aiokafka.consumer.subscription_state import SubscriptionState
 from aiokafka.protocol.fetch import FetchRequest
 from aiokafka.structs import TopicPartition
 
+from streaming.consumer import FetchConsumer
 from streaming.lease import Lease
+from streaming.pace import BUSY_PER_S
 from streaming.thread import FETCH_WAIT_MS, GATHER_BYTES, FetchThread
 
 TIMEOUT_S = 5.0
@@ -74,3 +76,29 @@ def test_the_broker_is_asked_to_wait_for_as_long_as_is_gathered(
     gathers_s: tuple[float, ...], asked: tuple[int, int]
 ) -> None:
     assert asyncio.run(asked_after(*gathers_s)) == asked
+
+
+@pytest.mark.parametrize(("gather_s", "asks_for"), [(0.2, [0.2 * 1_000 / BUSY_PER_S]), (0.0, [])])
+def test_what_a_fetch_has_brought_tells_how_long_the_next_gathers(gather_s: float, asks_for: list[float]) -> None:
+    said: list[float] = []
+    delivered: list[Any] = []
+    stopped = asyncio.Event()
+
+    class Drained(FetchConsumer):
+        flow_active = True
+
+        def __init__(self) -> None:
+            self.app = SimpleNamespace(policy=SimpleNamespace(gather_s=gather_s))  # type: ignore[assignment]
+            self._thread = SimpleNamespace(gather=said.append)  # type: ignore[assignment]
+            self._stopped = stopped  # type: ignore[assignment]
+
+        async def _wait_next_records(self, timeout: float) -> Any:  # noqa: ASYNC109 as Faust names it
+            stopped.set()
+            return {PARTITION: [None] * 1_000}, None
+
+        async def _deliver(self, fetched: Any) -> None:
+            delivered.append(fetched)
+
+    asyncio.run(Drained()._drain_messages(SimpleNamespace(_stopped=asyncio.Event())))
+    assert len(delivered) == 1
+    assert said == asks_for
