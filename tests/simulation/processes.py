@@ -13,7 +13,7 @@ Played = subprocess.CompletedProcess[str]
 
 def play(arguments: list[str]) -> Played:
     return subprocess.run(
-        ["nice", "-n", "19", sys.executable, "-m", *arguments],
+        [sys.executable, "-m", *arguments],
         cwd=ROOT,
         env={**os.environ, "PYTHONHASHSEED": "0"},
         capture_output=True,
