@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 FETCH_WAIT_MS = 200
 # More than a role is meant to gather: time is what ends it, but for a backlog.
 GATHER_BYTES = 4 << 20
+# A broker that may wait for less answers with next to nothing, again and again; one that may not gather answers with
+# the next record, and where there is none waits for `FETCH_WAIT_MS`.
+LEAST_GATHER_MS = 15
 
 
 class FetchThread(driver.AIOKafkaConsumerThread):
@@ -64,15 +67,16 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         coordinator._do_heartbeat = renewing
 
     def gather(self, seconds: float) -> None:
-        """Let the broker gather for so long what comes before it answers a fetch; below a millisecond, not at all.
+        """Let the broker gather for so long what comes before it answers a fetch; below `LEAST_GATHER_MS`, not at all.
 
-        From the next fetch on: one may be under way.
+        A fetch that is under way is not changed.
         """
         fetcher = self._ensure_consumer()._fetcher
         wait_ms = int(seconds * 1_000)
+        gathers = wait_ms >= LEAST_GATHER_MS
         # Plain numbers, that the client's thread reads as it makes a request.
-        fetcher._fetch_min_bytes = GATHER_BYTES if wait_ms else 1
-        fetcher._fetch_max_wait_ms = wait_ms or FETCH_WAIT_MS
+        fetcher._fetch_min_bytes = GATHER_BYTES if gathers else 1
+        fetcher._fetch_max_wait_ms = wait_ms if gathers else FETCH_WAIT_MS
 
     def _on_ended(self, task: "asyncio.Task[None]") -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -1,4 +1,4 @@
-"""What a role gathers is gathered by the broker: the next fetch says for how long."""
+"""What a role gathers is gathered by the broker: a fetch says for how long."""
 
 import asyncio
 from types import SimpleNamespace
@@ -13,7 +13,7 @@ from aiokafka.structs import TopicPartition
 from streaming.consumer import FetchConsumer
 from streaming.lease import Lease
 from streaming.pace import BUSY_PER_S
-from streaming.thread import FETCH_WAIT_MS, GATHER_BYTES, FetchThread
+from streaming.thread import FETCH_WAIT_MS, GATHER_BYTES, LEAST_GATHER_MS, FetchThread
 
 TIMEOUT_S = 5.0
 PARTITION = TopicPartition("t", 0)
@@ -66,9 +66,9 @@ async def asked_after(*gathers_s: float) -> tuple[int, int]:
 @pytest.mark.parametrize(
     ("gathers_s", "asked"),
     [
-        ((), (1, FETCH_WAIT_MS)),
         ((0.05,), (GATHER_BYTES, 50)),
-        ((0.0009,), (1, FETCH_WAIT_MS)),
+        ((LEAST_GATHER_MS / 1_000,), (GATHER_BYTES, LEAST_GATHER_MS)),
+        ((LEAST_GATHER_MS / 1_000 - 0.001,), (1, FETCH_WAIT_MS)),
         ((0.2, 0.0), (1, FETCH_WAIT_MS)),
     ],
 )
@@ -79,7 +79,7 @@ def test_the_broker_is_asked_to_wait_for_as_long_as_is_gathered(
 
 
 @pytest.mark.parametrize(("gather_s", "asks_for"), [(0.2, [0.2 * 1_000 / BUSY_PER_S]), (0.0, [])])
-def test_what_a_fetch_has_brought_tells_how_long_the_next_gathers(gather_s: float, asks_for: list[float]) -> None:
+def test_what_a_fetch_has_brought_tells_how_long_is_gathered(gather_s: float, asks_for: list[float]) -> None:
     said: list[float] = []
     delivered: list[Any] = []
     stopped = asyncio.Event()
