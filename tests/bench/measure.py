@@ -68,14 +68,13 @@ async def measure(side: Side, servers: Servers, events: Sequence[Keyed]) -> Run:
         losses = await count_losses(side, connection, total)
     finally:
         await connection.close(timeout=ASK_TIMEOUT_S)
-    logs = (before.log_bytes, after.log_bytes)
     return Run(
         notifications=total,
         seconds=watch.last_at[side.outcomes] - start,
         cpu_s={name: after.workers_s[name] - seconds for name, seconds in before.workers_s.items()},
         server_cpu_s={name: after.servers_s[name] - seconds for name, seconds in before.servers_s.items()},
         peak_bytes=peaks,
-        log_bytes=None if logs[0] is None or logs[1] is None else logs[1] - logs[0],
+        log_bytes=after.log_bytes - before.log_bytes,
         lost=losses.lost,
         duplicates=losses.duplicates,
     )

@@ -1,5 +1,6 @@
 """Where do figures go? Into a file for each benchmark, into a plot, and into the last line of stdout."""
 
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ record_option = click.option(
 def refuse_other_options(record: bool, *, but: str = "") -> None:
     """What is recorded is what others are compared with, so it is measured as shipped. Raises click.UsageError.
 
-    ``but`` names an option that goes with it.
+    ``but`` names an option that goes with it. Workers take settings from the environment, too.
     """
     context = click.get_current_context()
     given = {
@@ -32,6 +33,8 @@ def refuse_other_options(record: bool, *, but: str = "") -> None:
     }
     if record and (others := given - {"--record", but}):
         raise click.UsageError(f"--record keeps what is measured without {', '.join(sorted(others))}")
+    if record and (settings := [name for name in os.environ if name.startswith("HERALD_")]):
+        raise click.UsageError(f"--record keeps what is measured with no setting changed: unset {' '.join(settings)}")
 
 
 def finish(

@@ -16,22 +16,22 @@ class Reading:
 
     workers_s: Mapping[str, float]
     servers_s: Mapping[str, float]
-    log_bytes: int | None
+    log_bytes: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Meter:
-    """Processes by name; ``kafka_data`` is the broker's folder, None for a broker that is not ours."""
+    """Processes by name; ``kafka_data`` is the broker's folder."""
 
     workers: Mapping[str, int]
     servers: Mapping[str, int]
-    kafka_data: Path | None
+    kafka_data: Path
 
     def read(self) -> Reading:
         return Reading(
             workers_s={name: cpu_seconds(pid) for name, pid in self.workers.items()},
             servers_s={name: cpu_seconds(pid) for name, pid in self.servers.items()},
-            log_bytes=None if self.kafka_data is None else log_bytes(self.kafka_data),
+            log_bytes=log_bytes(self.kafka_data),
         )
 
 

@@ -59,11 +59,6 @@ def _ratio(baseline: Spread | None, herald: Spread | None) -> str:
     return f"{herald.median / baseline.median:.2f}" if baseline and herald and baseline.median else ""
 
 
-def _kafka_bytes(runs: Sequence[Run]) -> Spread | None:
-    found = [run.kafka_bytes for run in runs if run.kafka_bytes is not None]
-    return spread(found) if found else None
-
-
 def _server(name: str) -> Figure:
     return lambda runs: servers_us(runs).get(name)
 
@@ -77,7 +72,7 @@ FIGURES: Mapping[str, Figure] = {
     "  Valkey": _server("redis"),
     "  SMS provider": _server("sms"),
     "CPU altogether, µs": lambda runs: spread(run.all_cpu_us for run in runs),
-    "bytes in Kafka": _kafka_bytes,
+    "bytes in Kafka": lambda runs: spread(run.kafka_bytes for run in runs),
     "busy processes": lambda runs: spread(len(run.busy) for run in runs),
     "their peak memory, MB": lambda runs: spread(run.peak_mb for run in runs),
     "lost": lambda runs: spread(run.lost for run in runs),

@@ -16,7 +16,7 @@ class Run:
     cpu_s: Mapping[str, float]
     server_cpu_s: Mapping[str, float]
     peak_bytes: Mapping[str, int]
-    log_bytes: int | None
+    log_bytes: int
     lost: int
     duplicates: int
 
@@ -49,6 +49,6 @@ class Run:
         return sum(self.peak_bytes[name] for name in self.busy) / 1e6
 
     @property
-    def kafka_bytes(self) -> float | None:
+    def kafka_bytes(self) -> float:
         """For each notification."""
-        return None if self.log_bytes is None else self.log_bytes / self.notifications
+        return self.log_bytes / self.notifications

@@ -1,4 +1,7 @@
-"""On what do both sides run? One Kafka, PostgreSQL and Valkey for all runs; each run finds them as if new."""
+"""On what do both sides run? One Kafka, PostgreSQL and Valkey for all runs; each run finds them as if new.
+
+They are always our own, whatever the environment names: they are emptied.
+"""
 
 import fcntl
 from collections.abc import Iterator, Mapping
@@ -9,8 +12,7 @@ from urllib.parse import urlsplit
 
 import redis
 
-from cli.stack import failures, given_servers, prepare
-from settings import Settings
+from cli.stack import failures, prepare
 from stack import Endpoints, ServerName, Stack, StackError
 from stack.postgres import execute
 from tests.bench.kafka import ASK_TIMEOUT_S, delete_topics
@@ -21,11 +23,9 @@ DATABASE = "herald_bench"
 
 @dataclass(frozen=True, kw_only=True)
 class Servers:
-    """``pids`` and ``kafka_data`` tell only of servers that are ours."""
-
     endpoints: Endpoints
     pids: Mapping[str, int]
-    kafka_data: Path | None
+    kafka_data: Path
 
     @contextmanager
     def clean_slate(self) -> Iterator[Endpoints]:
@@ -48,24 +48,23 @@ class Servers:
 def bench_servers(home: Path, *, commit_times: bool = False) -> Iterator[Servers]:
     """Started, with the schema; stopped at the end, their data thrown away. ClickException if another runs.
 
-    With ``commit_times`` PostgreSQL keeps when each row was committed: a given one must do so by itself.
+    With ``commit_times`` PostgreSQL keeps when each row was committed.
     """
-    stack = Stack(home, given=given_servers(Settings()))
+    stack = Stack(home)
     with failures(), _alone(home.with_name("lock")):
         yield from _running(stack, home, commit_times=commit_times)
 
 
 def _running(stack: Stack, home: Path, *, commit_times: bool) -> Iterator[Servers]:
     try:
-        if commit_times and not given_servers(Settings()).get(ServerName.POSTGRES):
+        if commit_times:
             with stack.running() as endpoints:
                 execute(endpoints.postgres, "ALTER SYSTEM SET track_commit_timestamp = on")
         with stack.running() as endpoints:
             execute(endpoints.postgres, f"DROP DATABASE IF EXISTS {TEMPLATE}", f"CREATE DATABASE {TEMPLATE}")
             prepare(_with_database(endpoints, TEMPLATE))
             pids = {one.server.value: one.pid for one in stack.status() if one.pid is not None}
-            data = home / ServerName.KAFKA / "data"
-            yield Servers(endpoints=endpoints, pids=pids, kafka_data=data if ServerName.KAFKA in pids else None)
+            yield Servers(endpoints=endpoints, pids=pids, kafka_data=home / ServerName.KAFKA / "data")
     finally:
         stack.down(wipe=True)
 

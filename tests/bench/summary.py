@@ -41,7 +41,6 @@ def summary(runs: Runs, *, rounds: int, load: float) -> dict[str, Any]:
 
 
 def side(runs: Sequence[Run]) -> dict[str, Any]:
-    kafka = [run.kafka_bytes for run in runs if run.kafka_bytes is not None]
     rates, costs = per_s(runs), cpu_us(runs)
     return {
         "per_s": round(rates.median),
@@ -59,7 +58,7 @@ def side(runs: Sequence[Run]) -> dict[str, Any]:
         "peak_mb_by_worker": {
             name: round(max(run.peak_bytes[name] for run in runs) / 1e6) for name in runs[0].peak_bytes
         },
-        "kafka_bytes": round(spread(kafka).median) if kafka else None,
+        "kafka_bytes": round(spread(run.kafka_bytes for run in runs).median),
         "notifications": runs[0].notifications,
     }
 

@@ -27,3 +27,11 @@ def test_only_what_was_measured_as_shipped_is_recorded(options: list[str], code:
     found = CliRunner().invoke(bench, options)
     assert found.exit_code == code
     assert ("without --quick" in found.output) is (code != 0)
+
+
+def test_what_a_setting_of_the_shell_has_changed_is_not_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HERALD_COMMIT_INTERVAL_S", "5")
+    assert CliRunner().invoke(bench, []).exit_code == 0
+    found = CliRunner().invoke(bench, ["--record"])
+    assert found.exit_code == click.UsageError.exit_code
+    assert "unset HERALD_COMMIT_INTERVAL_S" in found.output

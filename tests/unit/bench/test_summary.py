@@ -51,10 +51,6 @@ def test_one_side_alone_has_no_ratio() -> None:
     assert "ratio" not in summary({"herald": [RUN]}, rounds=1, load=0)
 
 
-def test_bytes_are_left_out_where_the_broker_is_not_ours() -> None:
-    assert summary({"herald": [replace(RUN, log_bytes=None)]}, rounds=1, load=0)["herald_kafka_bytes"] is None
-
-
 def test_workers_are_told_by_what_they_do() -> None:
     assert stages({"send-sms": 3.0, "send-push": 1.0, "enrich-2": 2.0, "api": 0.5}) == {
         "enrich": 2.0,
