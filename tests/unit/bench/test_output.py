@@ -1,3 +1,5 @@
+import os
+
 import click
 import pytest
 from click.testing import CliRunner
@@ -11,6 +13,13 @@ from tests.bench.output import record_option, refuse_other_options
 @record_option
 def bench(in_haste: bool, only: tuple[str, ...], record: bool) -> None:
     refuse_other_options(record, but="--only")
+
+
+@pytest.fixture(autouse=True)
+def no_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever runs the tests may have servers of their own in the environment."""
+    for name in [name for name in os.environ if name.startswith("HERALD_")]:
+        monkeypatch.delenv(name)
 
 
 @pytest.mark.parametrize(
