@@ -9,6 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import lru_cache
 from pathlib import Path
 
 import msgspec
@@ -57,7 +58,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         self._file = path.open("ab", buffering=0)
         self._encoder = msgspec.json.Encoder()
-        self._unwritten = bytearray()
+        self._unwritten: list[Entry] = []
         self._results: Counter[Result] = Counter()
         self._told: set[str] = set()
         self._connections = 0
@@ -83,20 +84,19 @@ class Ledger:
             request=request,
             id=message_id,
             to=to,
-            text_sha256=hashlib.sha256(text.encode()).hexdigest(),
+            text_sha256=_sha256(text),
             result=result,
             code=code,
             fault=fault,
         )
-        self._unwritten += self._encoder.encode(entry)
-        self._unwritten += b"\n"
+        self._unwritten.append(entry)
         self._results[result] += 1
         if result is Result.ACCEPTED:
             self._told.add(message_id)
 
     def flush(self) -> None:
         if self._unwritten:
-            self._file.write(self._unwritten)
+            self._file.write(self._encoder.encode_lines(self._unwritten))
             self._unwritten.clear()
 
     def close(self) -> None:
@@ -113,6 +113,12 @@ class Ledger:
             duplicates=self._results[Result.ACCEPTED] - len(self._told),
             results=dict(self._results),
         )
+
+
+@lru_cache(maxsize=1_024)
+def _sha256(text: str) -> str:
+    """Many are told the same."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_ledger(path: Path) -> Iterator[Entry]:
