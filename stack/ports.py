@@ -9,7 +9,7 @@ HOST = "127.0.0.1"
 
 # Below the range from which Linux and macOS take the ports of outgoing connections (32768 and 49152 on). A port in that
 # range can be lost while its server is restarted: a client that keeps dialling may be given the very port as its own.
-_FIRST, _LAST = 20_000, 32_000
+CHOICE = range(20_000, 32_000)
 _TRIES = 200
 
 # A port is often chosen long before somebody listens there: until then nothing else shows that it is spoken for.
@@ -39,11 +39,11 @@ def free_ports(count: int, *, taken: frozenset[int] = frozenset()) -> tuple[int,
     for _ in range(_TRIES):
         if len(found) == count:
             break
-        port = _FIRST + secrets.randbelow(_LAST - _FIRST)
+        port = secrets.choice(CHOICE)
         with _lock:
             if port not in taken and port not in _spoken_for and is_free(port):
                 found[port] = None
                 _spoken_for.add(port)
     else:
-        raise RuntimeError(f"no {count} free ports between {_FIRST} and {_LAST}")
+        raise RuntimeError(f"no {count} free ports between {CHOICE.start} and {CHOICE.stop}")
     return tuple(found)

@@ -1,4 +1,7 @@
-"""Servers for the tests: one throwaway stack a session, started by the first test that asks for it."""
+"""Servers for the tests: one throwaway stack a session, started by the first test that asks for it.
+
+Tests that run side by side are in processes of their own, each with a stack: file by file, those of `tests/e2e` as one.
+"""
 
 import secrets
 from collections.abc import Iterator
@@ -7,13 +10,31 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+from xdist.remote import Producer
+from xdist.scheduler import LoadFileScheduling
 
 from cli.retention import make_partitions
 from cli.stack import MIGRATIONS, given_servers
 from settings import Settings
-from stack import Endpoints, Stack
+from stack import Endpoints, Stack, ports
 from stack.liquibase import ROOT_CHANGELOG, Liquibase
 from stack.postgres import execute
+from tests.places import PLACE, PLACES
+
+# What one has chosen and does not listen on yet, another would take for free.
+ports.CHOICE = ports.CHOICE[PLACE::PLACES]
+
+# These share a pipeline, which is started once.
+TOGETHER = "tests/e2e/"
+
+
+class SideBySide(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        return TOGETHER if nodeid.startswith(TOGETHER) else super()._split_scope(nodeid)
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> SideBySide:
+    return SideBySide(config, log)
 
 
 @contextmanager
@@ -81,7 +102,7 @@ def empty_database(postgres_dsn: str) -> Iterator[str]:
 def redis_db(redis_url: str) -> Iterator[str]:
     """The URL of a logical database that was empty, and is again afterwards."""
     base = redis_url.rpartition("/")[0] if redis_url.count("/") > 2 else redis_url
-    for number in range(1, 16):
+    for number in range(1, 16)[PLACE::PLACES]:
         url = f"{base}/{number}"
         with redis.Redis.from_url(url, socket_timeout=10) as client:
             if client.dbsize() == 0:

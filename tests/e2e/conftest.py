@@ -5,6 +5,7 @@ at nothing else's.
 """
 
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -13,7 +14,7 @@ from cli.stack import prepare
 from stack import Stack
 from tests.e2e.world import BATCH, CALLS, GRACE_S, TIERS_S, World
 
-FIGURES: pytest.StashKey[list[str]] = pytest.StashKey()
+FIGURE = "figure"
 
 SETTINGS = {
     "HERALD_RETRY_TIERS_S": ",".join(f"{tier:g}" for tier in TIERS_S),
@@ -50,13 +51,15 @@ def world(_world: World) -> Iterator[World]:
 
 
 @pytest.fixture
-def figure(request: pytest.FixtureRequest) -> Callable[[str], None]:
+def figure(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
     """Note a measurement; all of them are printed at the end of the run."""
-    return request.config.stash.setdefault(FIGURES, []).append
+    return partial(record_property, FIGURE)
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    if figures := config.stash.get(FIGURES, []):
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    # A report comes from whichever process has run its test.
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    if figures := [value for one in reports for name, value in one.user_properties if name == FIGURE]:
         terminalreporter.section("figures")
-        for one in figures:
-            terminalreporter.write_line(one)
+        for figure in figures:
+            terminalreporter.write_line(str(figure))

@@ -76,6 +76,8 @@ class Role:
         self.limits = DeadLetterPolicy(consecutive=10, ratio=1.0, window=1_000)
         self.patience = Patience(60.0)
         self.batches = BatchPolicy(messages=2, size_bytes=1 << 20, linger_s=0.0)
+        # Set when the test is.
+        self.over = asyncio.Event()
 
     async def start(self) -> None:
         self.engine.in_flight.share_window([BULK], 1_000)
@@ -159,6 +161,7 @@ async def role(metrics: Metrics, clock: Clock, engine: Engine, journal: Journal)
     role = Role(metrics, clock, engine, journal)
     await role.start()
     yield role
+    role.over.set()
     role.provider.open.set()
     await role.sender.stop()
     await engine.drain()
@@ -637,7 +640,7 @@ async def die_with_the_claim_unfinished(role: Role, *records: Consumed) -> None:
     """What the answer led to is durable; the row that says so is not."""
 
     async def never(*_: object) -> None:
-        await asyncio.Event().wait()
+        await role.over.wait()
 
     role.claims.finish = never  # type: ignore[assignment,method-assign]
     produced = len(role.out.records)

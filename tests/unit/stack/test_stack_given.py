@@ -49,7 +49,7 @@ def test_a_server_that_does_not_answer_is_named_without_its_password() -> None:
         (Valkey(), "redis://:secret@127.0.0.1:1/0"),
         (Valkey(), "no URL"),
     ],
-    ids=str,
+    ids=lambda one: one if isinstance(one, str) else one.name,
 )
 def test_each_server_tells_when_nobody_answers(server: Server, address: str) -> None:
     with pytest.raises(NotReady) as raised:
