@@ -25,9 +25,12 @@ setup: $(VENV)/.complete ## Make the virtual environment (the other targets do s
 demo: setup ## Run the whole pipeline on this machine and account for every event
 	@$(BIN)/herald demo
 
-# Tests mostly wait, so two of them run side by side; those that fill the machine by themselves come afterwards.
+# Tests mostly wait, so three of them run side by side, each on servers of its own, unless servers are given; those that
+# fill the machine by themselves come afterwards.
+SIDE_BY_SIDE := $(if $(HERALD_KAFKA)$(HERALD_POSTGRES)$(HERALD_REDIS),0,3)
+
 test: setup ## Run every test: unit, integration, end to end
-	@$(BIN)/pytest -n 3 --no-loadscope-reorder tests/e2e tests/integration tests/unit
+	@$(BIN)/pytest -n $(SIDE_BY_SIDE) --no-loadscope-reorder tests/e2e tests/integration tests/unit
 	@$(BIN)/pytest tests/simulation tests/chaos tests/bench
 
 chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name,… repeat a part of it)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
+import hypothesis
 import pytest
 import redis
 from xdist.remote import Producer
@@ -23,6 +24,10 @@ from tests.places import PLACE, PLACES
 
 # What one has chosen and does not listen on yet, another would take for free.
 ports.CHOICE = ports.CHOICE[PLACE::PLACES]
+
+# How long an example takes is up to the machine.
+hypothesis.settings.register_profile("herald", deadline=None)
+hypothesis.settings.load_profile("herald")
 
 # These share a pipeline, which is started once.
 TOGETHER = "tests/e2e/"
@@ -102,7 +107,7 @@ def empty_database(postgres_dsn: str) -> Iterator[str]:
 def redis_db(redis_url: str) -> Iterator[str]:
     """The URL of a logical database that was empty, and is again afterwards."""
     base = redis_url.rpartition("/")[0] if redis_url.count("/") > 2 else redis_url
-    for number in range(1, 16)[PLACE::PLACES]:
+    for number in range(1, 16):
         url = f"{base}/{number}"
         with redis.Redis.from_url(url, socket_timeout=10) as client:
             if client.dbsize() == 0:

@@ -1,7 +1,6 @@
 """The whole pipeline for these tests: servers of its own, since they are killed, and a worker process for every role.
 
-It is started by the first test and stopped after the last of this folder. Every test uses names of its own and looks
-at nothing else's.
+It is started by the first test and stopped at the end. Every test uses names of its own and looks at nothing else's.
 """
 
 from collections.abc import Callable, Iterator

@@ -13,6 +13,9 @@ from simulators.faults import Faults
 from tests.e2e.cargo import Shipment, followed_by, person
 from tests.e2e.world import World, eventually
 
+# The first test of all pays for the start of the pipeline.
+pytestmark = pytest.mark.timeout(240)
+
 STEPS = (StatusCode.GTIN, StatusCode.LOAD, StatusCode.DISC, StatusCode.GTOT, StatusCode.STUF, StatusCode.STRP)
 
 

@@ -13,7 +13,7 @@ from functools import partial
 import msgspec
 import pytest
 from click.testing import CliRunner, Result
-from confluent_kafka import Consumer, Message, Producer, TopicPartition
+from confluent_kafka import Consumer, Message, Producer
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewTopic
 
 import topics
@@ -28,6 +28,7 @@ from pipeline.ledger import EventRecord
 from pipeline.notifications import Channel, Lane, Notification, replay_id
 from pipeline.trail import Trail
 from streaming.producer import ProduceFailed, Record, RecordSink
+from tests.integration.cli.from_here_on import reading
 
 PARTITIONS = 3
 LANE = topics.lane(Channel.SMS, Lane.URGENT)
@@ -60,15 +61,8 @@ def _topics(kafka: str) -> None:
 @pytest.fixture
 def published(kafka: str) -> Iterator[Consumer]:
     """What comes onto the public topic, the lane and the ledger from here on."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": str(uuid.uuid4()), "enable.auto.commit": False})
-    ends = []
-    for topic in (topics.STATUS, topics.LEDGER, LANE):
-        for partition in consumer.list_topics(topic, timeout=TIMEOUT_S).topics[topic].partitions:
-            end = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=TIMEOUT_S)[1]
-            ends.append(TopicPartition(topic, partition, end))
-    consumer.assign(ends)
-    yield consumer
-    consumer.close()
+    with reading(kafka, (topics.STATUS, topics.LEDGER, LANE)) as consumer:
+        yield consumer
 
 
 def die(kafka: str, *records: Record) -> list[str]:

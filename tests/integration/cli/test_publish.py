@@ -1,18 +1,17 @@
 """`herald publish` on a real broker: what is sound arrives as it was, what is not is named, and nothing is hidden."""
 
-import time
-import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, Message
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import topics
 from cli.publish import publish
 from pipeline.documents import ContentType
+from tests.integration.cli.from_here_on import reading
 
 FIXTURES = Path(__file__).parents[2] / "fixtures"
 PARTITIONS = 3
@@ -27,30 +26,11 @@ def _topics(kafka: str) -> None:
         assert error is None or "exists" in str(error)
 
 
-def end_of(consumer: Consumer, topic: str, partition: int) -> int:
-    """A topic just created has no leader for a moment."""
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            end: int = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)[1]
-        except KafkaException:
-            if time.monotonic() > deadline:
-                raise
-        else:
-            return end
-
-
 @pytest.fixture
 def reader(kafka: str) -> Iterator[Consumer]:
     """Reads what is published from here on."""
-    consumer = Consumer({"bootstrap.servers": kafka, "group.id": str(uuid.uuid4()), "enable.auto.commit": False})
-    positions = []
-    for topic in (topics.STATUS, topics.SUBSCRIPTIONS):
-        for partition in consumer.list_topics(topic, timeout=30).topics[topic].partitions:
-            positions.append(TopicPartition(topic, partition, end_of(consumer, topic, partition)))
-    consumer.assign(positions)
-    yield consumer
-    consumer.close()
+    with reading(kafka, (topics.STATUS, topics.SUBSCRIPTIONS)) as consumer:
+        yield consumer
 
 
 def run(kafka: str, *arguments: object) -> Result:

@@ -17,7 +17,7 @@ from simulators.ledger import Entry, Result
 
 NOW = datetime(2026, 3, 1, 12, 0, tzinfo=UTC)
 PATIENCE_S = 5.0
-SHORT_S = 0.6
+SHORT_S = 1.5
 CONNECTIONS = 4
 
 

@@ -219,7 +219,7 @@ async def test_a_cut_connection_costs_one_call(database, gated, make):
 
 async def test_a_silent_postgres_is_given_up_in_time_and_taken_up_again(database, gated, make):
     gate, dsn = await gated(database)
-    store = PostgresOutcomes(dsn, timeout_s=0.5, pool_size=1)
+    store = PostgresOutcomes(dsn, timeout_s=1.5, pool_size=1)
     await store.start()
     batch = [make.outcome()]
     await store.ping()
@@ -227,7 +227,7 @@ async def test_a_silent_postgres_is_given_up_in_time_and_taken_up_again(database
     started = time.monotonic()
     with pytest.raises(StorageUnavailable):
         await store.store_outcomes(batch)
-    assert time.monotonic() - started < 5 * 0.5
+    assert time.monotonic() - started < 3 * 1.5
     await gate.shut()
     await gate.open()
     assert (await store.store_outcomes(batch)).stored == 1

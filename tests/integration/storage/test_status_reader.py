@@ -125,7 +125,7 @@ async def test_a_flushed_redis_costs_nothing_but_speed(reader, cache, outcomes, 
 
 async def test_a_dead_redis_costs_time_once(statuses, outcomes, redis_url, gated, make):
     gate, url = await gated(redis_url)
-    cache = StatusCache(url, timeout_s=0.2, ttl_s=60)
+    cache = StatusCache(url, timeout_s=0.6, ttl_s=60)
     await cache.start()
     now = 100.0
     reader = StatusReader(cache, statuses, cache_rest_s=10, clock=lambda: now)
@@ -137,12 +137,12 @@ async def test_a_dead_redis_costs_time_once(statuses, outcomes, redis_url, gated
     started = time.monotonic()
     assert (await reader.status(one)).final
     first = time.monotonic() - started
-    assert 0.2 <= first < 1.5
+    assert 0.6 <= first < 3
 
     started = time.monotonic()
     for _ in range(5):
         assert (await reader.status(one)).final
-    assert time.monotonic() - started < 0.2 * 5, "a dead Redis is asked again before its rest is over"
+    assert time.monotonic() - started < 0.6 * 5, "a dead Redis is asked again before its rest is over"
 
     await gate.shut()
     await gate.open()
@@ -153,7 +153,7 @@ async def test_a_dead_redis_costs_time_once(statuses, outcomes, redis_url, gated
 
 async def test_a_redis_that_came_back_is_used_again(redis_url, gated, make):
     gate, url = await gated(redis_url)
-    cache = StatusCache(url, timeout_s=0.5, ttl_s=60)
+    cache = StatusCache(url, timeout_s=1, ttl_s=60)
     await cache.start()
     one = str(fresh())
     await cache.put_outcomes([written(make.outcome(notification_id=one))])

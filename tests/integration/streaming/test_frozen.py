@@ -11,8 +11,8 @@ from confluent_kafka import Consumer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 TIMEOUT_S = 20.0
-LINGER_S = 1.0
-STALE_AFTER_S = 2.0
+LINGER_S = 2.0
+STALE_AFTER_S = 4.0
 
 
 @pytest.fixture
