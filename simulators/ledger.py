@@ -24,8 +24,11 @@ class Result(StrEnum):
     ERROR = "error"
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """``at`` in epoch seconds; ``request`` counts calls from 1; ``fault`` says why an answer never arrived intact."""
+class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, gc=False):
+    """``at`` in epoch seconds; ``request`` counts calls from 1; ``fault`` says why an answer never arrived intact.
+
+    Hundreds wait to be written at once; the garbage collector would look through them for cycles that cannot be.
+    """
 
     at: float
     request: int
