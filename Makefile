@@ -28,10 +28,11 @@ demo: setup ## Run the whole pipeline on this machine and account for every even
 # Tests mostly wait, so three of them run side by side, each on servers of its own, unless servers are given; those that
 # fill the machine by themselves come afterwards.
 SIDE_BY_SIDE := $(if $(HERALD_KAFKA)$(HERALD_POSTGRES)$(HERALD_REDIS),0,3)
+ALONE := tests/simulation tests/chaos tests/bench
 
 test: setup ## Run every test: unit, integration, end to end
-	@$(BIN)/pytest -n $(SIDE_BY_SIDE) --no-loadscope-reorder tests/e2e tests/integration tests/unit
-	@$(BIN)/pytest tests/simulation tests/chaos tests/bench
+	@$(BIN)/pytest -n $(SIDE_BY_SIDE) --no-loadscope-reorder $(ALONE:%=--ignore=%) tests/e2e tests
+	@$(BIN)/pytest $(ALONE)
 
 chaos: setup ## Put the pipeline under every fault for an hour (SEED=n ONLY=name,… repeat a part of it)
 	@$(BIN)/python -m tests.chaos $(if $(SEED),--seed $(SEED)) $(if $(ONLY),--only $(ONLY))

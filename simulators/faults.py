@@ -84,7 +84,7 @@ class FaultPlan:
 
     def fails_still(self, message_id: str) -> bool:
         """Whether this is one of the message's first times, which fail."""
-        if not self.faults.fail_first or self.failures[message_id] >= self.faults.fail_first:
+        if self.failures[message_id] >= self.faults.fail_first:
             return False
         self.failures[message_id] += 1
         return True

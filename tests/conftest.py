@@ -3,6 +3,7 @@
 Tests that run side by side are in processes of their own, each with a stack: file by file, those of `tests/e2e` as one.
 """
 
+import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,10 +21,10 @@ from settings import Settings
 from stack import Endpoints, Stack, ports
 from stack.liquibase import ROOT_CHANGELOG, Liquibase
 from stack.postgres import execute
-from tests.places import PLACE, PLACES
 
-# What one has chosen and does not listen on yet, another would take for free.
-ports.CHOICE = ports.CHOICE[PLACE::PLACES]
+# What one process has chosen and does not listen on yet, another would take for free.
+if worker := os.environ.get("PYTEST_XDIST_WORKER"):
+    ports.CHOICE = ports.CHOICE[int(worker.removeprefix("gw")) :: int(os.environ["PYTEST_XDIST_WORKER_COUNT"])]
 
 # How long an example takes is up to the machine.
 hypothesis.settings.register_profile("herald", deadline=None)

@@ -14,7 +14,7 @@ from tests.e2e.cargo import Shipment, followed_by
 from tests.e2e.world import TIERS_S, World, eventually, gaps
 
 # A record that is due is returned within the retry role's turn; what comes on top is a busy machine.
-LATE_S = 10.0
+LATE_S = 5.0
 ATTEMPTS = len(TIERS_S) + 1
 
 

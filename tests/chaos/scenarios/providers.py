@@ -41,7 +41,7 @@ def one_down(play: Play) -> None:
         time.sleep(play.scale.provider_outage_s)
         arena.set_faults(DOWN)
     notes["down_from_s"], notes["down_to_s"] = injection.at_s, injection.ended_s
-    time.sleep(min(15.0, play.scale.provider_outage_s))
+    time.sleep(15.0)
 
 
 def nothing_spent_and_nobody_noticed(play: Play, account: Account, verdict: Verdict) -> None:
