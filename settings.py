@@ -63,7 +63,7 @@ class Settings(BaseSettings):
     batch_bytes: int = Field(default=262_144, ge=1)
     batch_linger_s: float = Field(default=0.02, ge=0)
     calls_in_flight: int = Field(default=32, ge=1)
-    calls_for_urgent: int = Field(default=8, ge=0, description="of those, kept free of bulk")
+    calls_for_urgent: int = Field(default=8, ge=0, description="of those, free of bulk while urgent comes")
 
     circuit_failures: int = Field(default=8, ge=1, description="failed calls in a row that open a provider's circuit")
     circuit_longest_wait_s: float = Field(default=15.0, ge=1, description="between two probes of a provider, at most")

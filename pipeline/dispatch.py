@@ -1,13 +1,15 @@
 """Which call is made next? Urgent before bulk, within the calls allowed, none that the circuit does not let through.
 
-- Some of the calls are for urgent alone. Beyond those it takes what bulk could have had, a call for a few messages
-  where bulk would fill it: the more of them it has, the longer its batches wait to be full.
+- Some of the calls are for urgent alone while urgent comes, and one of them always: the first urgent message after a
+  silence waits for no bulk. Beyond those urgent takes what bulk could have had, a call for a few messages where bulk
+  would fill it: the more of them it has, the longer its batches wait to be full.
 - While the circuit is open nothing is called; messages stay in their queues, and with full queues nothing more is
   fetched: their partitions stand still.
 - A probe is one message, of another recipient each time, and of each lane in turn: one that never works must not keep
   the provider from being asked.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
@@ -20,10 +22,13 @@ from pipeline.ports import SendResult
 
 T = TypeVar("T")
 
+# Urgent messages less than this apart are a stream of them, for which bulk leaves calls free in between.
+URGENT_COMES_FOR_S = 60.0
+
 
 @dataclass(frozen=True, kw_only=True)
 class CallPolicy:
-    """``calls`` at once, ``for_urgent`` of them for urgent alone."""
+    """``calls`` at once, ``for_urgent`` of them for urgent alone while it comes."""
 
     calls: int
     for_urgent: int
@@ -46,6 +51,7 @@ class Dispatch(Generic[T]):
         self._calls = calls
         self._circuit = Circuit(circuit)
         self._bulk_probes_first = False
+        self._urgent_at = -math.inf
         # Urgent first: the order in which calls are given out.
         self._queues: dict[Lane, LaneQueue[T]] = {Lane.URGENT: LaneQueue(batches), Lane.BULK: LaneQueue(batches)}
 
@@ -55,6 +61,8 @@ class Dispatch(Generic[T]):
 
     def push(self, lane: Lane, item: Item[T]) -> None:
         self._queues[lane].push(item)
+        if lane is Lane.URGENT:
+            self._urgent_at = item.queued_at
 
     def clear(self) -> None:
         """Forget what waits; calls under way are released as ever."""
@@ -70,7 +78,7 @@ class Dispatch(Generic[T]):
             return wait_s
         soonest: float | None = None
         for lane, queue in self._in_turn():
-            if not self._has_room(lane):
+            if not self._has_room(lane, now):
                 continue
             while (due_in := queue.due_in(now, lingers=self._lingers(lane))) == 0:
                 if items := queue.take(None if self.circuit is CircuitState.CLOSED else 1):
@@ -84,10 +92,14 @@ class Dispatch(Generic[T]):
         bulk_first = self._bulk_probes_first and self.circuit is not CircuitState.CLOSED
         return lanes[::-1] if bulk_first else lanes
 
-    def _has_room(self, lane: Lane) -> bool:
+    def _has_room(self, lane: Lane, now: float) -> bool:
         urgent, bulk = (self._queues[one].calls for one in (Lane.URGENT, Lane.BULK))
         # What urgent has of its own need not be left free for it.
-        return bulk + (urgent if lane is Lane.URGENT else max(urgent, self._calls.for_urgent)) < self._calls.calls
+        return bulk + (urgent if lane is Lane.URGENT else max(urgent, self._kept(now))) < self._calls.calls
+
+    def _kept(self, now: float) -> int:
+        comes = now < self._urgent_at + URGENT_COMES_FOR_S
+        return self._calls.for_urgent if comes else min(1, self._calls.for_urgent)
 
     def _lingers(self, lane: Lane) -> int:
         if lane is Lane.BULK or not self._queues[Lane.BULK]:

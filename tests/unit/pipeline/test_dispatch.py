@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.batching import BatchPolicy, Item
 from pipeline.circuit import CircuitPolicy, CircuitState
-from pipeline.dispatch import Call, CallPolicy, Dispatch
+from pipeline.dispatch import URGENT_COMES_FOR_S, Call, CallPolicy, Dispatch
 from pipeline.errors import TransientError, Unavailable, Unconfirmed
 from pipeline.notifications import Lane
 from pipeline.ports import Accepted, SendResult
@@ -79,13 +79,46 @@ def test_urgent_waits_longer_for_each_call_that_it_takes_from_bulk() -> None:
     assert values(take(queue, 1.5)) == ["u4", "u5", "u6"], "a full one waits for nothing"
 
 
+def test_while_no_urgent_comes_bulk_leaves_one_call_free_for_it() -> None:
+    queue = dispatch(calls=4, for_urgent=2)
+    push(queue, *(f"b{number}" for number in range(12)))
+    for _ in range(3):
+        assert take(queue).lane is Lane.BULK
+    assert queue.next(0.0) is None
+    push(queue, "u1", lane=Lane.URGENT)
+    assert values(take(queue)) == ["u1"]
+
+
+@pytest.mark.parametrize(
+    ("silence_s", "for_bulk"),
+    [
+        pytest.param(URGENT_COMES_FOR_S - 1.0, 2, id="urgent comes"),
+        pytest.param(URGENT_COMES_FOR_S, 3, id="urgent came long ago"),
+    ],
+)
+def test_while_urgent_comes_bulk_leaves_all_its_calls_free(silence_s: float, for_bulk: int) -> None:
+    queue = dispatch(calls=4, for_urgent=2)
+    push(queue, "u1", lane=Lane.URGENT, at=100.0)
+    answered(queue, take(queue, 100.0), Accepted("r"), 100.0)
+    push(queue, *(f"b{number}" for number in range(12)), at=100.0)
+    now = 100.0 + silence_s
+    for _ in range(for_bulk):
+        assert take(queue, now).lane is Lane.BULK
+    assert queue.next(now) is None
+
+
+def test_no_call_is_left_free_where_none_is_to_be() -> None:
+    queue = dispatch(calls=2, for_urgent=0)
+    push(queue, "b1", "b2", "b3", "b4", "b5", "b6")
+    assert [values(take(queue)), values(take(queue))] == [["b1", "b2", "b3"], ["b4", "b5", "b6"]]
+
+
 def test_what_urgent_has_need_not_be_left_free_for_it_again() -> None:
     queue = dispatch(calls=4, for_urgent=2)
+    push(queue, "u1", "u2", "u3", "u4", lane=Lane.URGENT)
+    take(queue)
     push(queue, "b1", "b2", "b3", "b4", "b5", "b6", "b7", "b8", "b9")
     take(queue)
-    take(queue)
-    assert queue.next(0.0) is None
-    push(queue, "u1", "u2", "u3", "u4", lane=Lane.URGENT)
     take(queue)
     assert queue.next(0.0) == 0.5, "a call is left for urgent, whose next batch is not full"
     assert values(take(queue, 0.5)) == ["u4"]
