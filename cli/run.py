@@ -1,5 +1,6 @@
 """``herald run``: every role on this machine, for those who try it out or need no more."""
 
+import math
 import signal
 import time
 from pathlib import Path
@@ -9,7 +10,8 @@ import click
 from cli.supervisor import Supervisor, WorkersFailed
 from settings import Role
 
-READY_TIMEOUT_S = 120.0
+LOOK_EVERY_S = 0.2
+SLOW_START_S = 120.0
 
 
 @click.command()
@@ -25,15 +27,29 @@ def run(roles: tuple[str, ...], folder: Path) -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         supervisor.start()
-        supervisor.wait_until_ready(READY_TIMEOUT_S)
-        for worker in supervisor.workers.values():
-            click.echo(f"{worker.name:<12} ready, {worker.url}, log {worker.log_path}")
-        while supervisor.failure is None:
-            time.sleep(1)
-        raise WorkersFailed(supervisor.failure)
+        _watch(supervisor)
     except WorkersFailed as error:
         raise click.ClickException(str(error)) from error
     except KeyboardInterrupt:
         click.echo("stopping")
     finally:
         supervisor.stop()
+
+
+def _watch(supervisor: Supervisor) -> None:
+    """Tell of each worker once it is ready. Raises WorkersFailed when one has ended too often.
+
+    One that is not ready stops nobody: it may be reading a long table, or have halted, and starting it again would harm.
+    """
+    coming = list(supervisor.workers.values())
+    slow_at = time.monotonic() + SLOW_START_S
+    while supervisor.failure is None:
+        for worker in [one for one in coming if supervisor.is_ready(one)]:
+            coming.remove(worker)
+            click.echo(f"{worker.name:<12} ready, {worker.url}, log {worker.log_path}")
+        if coming and time.monotonic() >= slow_at:
+            names = ", ".join(worker.name for worker in coming)
+            click.echo(f"not ready after {SLOW_START_S:.0f} s: {names}; herald doctor says why", err=True)
+            slow_at = math.inf
+        time.sleep(LOOK_EVERY_S)
+    raise WorkersFailed(supervisor.failure)

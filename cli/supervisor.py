@@ -114,12 +114,12 @@ class Supervisor:
         """Raises WorkersFailed."""
         deadline = time.monotonic() + timeout_s
         for worker in tuple(self.workers.values()):
-            while not self._is_ready(worker):
+            while not self.is_ready(worker):
                 if self.failure or time.monotonic() > deadline:
                     raise WorkersFailed(self.failure or f"{worker.name} is not ready:\n{tail(worker.log_path)}")
                 time.sleep(LOOK_EVERY_S)
 
-    def _is_ready(self, worker: Worker) -> bool:
+    def is_ready(self, worker: Worker) -> bool:
         try:
             with DIRECT.open(f"{worker.url}/health/ready", timeout=ASK_TIMEOUT_S):
                 return True

@@ -192,7 +192,7 @@ class Crew(Supervisor):
                 process, life = worker.process, self.lives.last(worker.name)
                 if process is None or life is None or life.ready_s is not None or life.pid != process.pid:
                     continue
-                if worker.name not in self._frozen and process.poll() is None and self._is_ready(worker):
+                if worker.name not in self._frozen and process.poll() is None and self.is_ready(worker):
                     self.lives.is_ready(process.pid)
 
 
