@@ -11,8 +11,9 @@ from pipeline.errors import InvalidInput
 from pipeline.notifications import SEPARATOR, Moment
 from pipeline.vocabulary import MEANINGS, Classifier, EventType, StatusCode, kind
 
-Id = Annotated[str, Meta(min_length=1, max_length=256)]
-Issuer = Annotated[str, Meta(max_length=256)]
+ID_LENGTH = 256
+Id = Annotated[str, Meta(min_length=1, max_length=ID_LENGTH)]
+Issuer = Annotated[str, Meta(max_length=ID_LENGTH)]
 Name = Annotated[str, Meta(max_length=100)]
 Remark = Annotated[str, Meta(max_length=5_000)]
 

@@ -7,6 +7,7 @@ from uuid import UUID
 import msgspec
 from aiohttp import web
 
+from pipeline.events import ID_LENGTH
 from storage.postgres import Page, Position
 from storage.statuses import NotificationStatus
 from web.cursor import decode_cursor, encode_cursor
@@ -15,7 +16,7 @@ from web.problems import ApiProblem
 LIMIT_DEFAULT = 50
 LIMIT_MAX = 200
 UUID_FORM = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
-SHIPMENT_ID_FORM = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,200}")
+SHIPMENT_ID_FORM = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{1,{ID_LENGTH}}}")
 
 
 class Statuses(Protocol):

@@ -5,6 +5,7 @@ from importlib.resources import files
 
 import msgspec
 
+from pipeline.events import ID_LENGTH
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Status
 from storage.statuses import NotificationStatus
@@ -38,9 +39,10 @@ def test_a_notification_has_the_fields_that_are_shown():
     assert not {"address", "body", "title", "phone"} & shown
 
 
-def test_the_limit_is_the_one_that_is_kept():
+def test_the_bounds_are_those_that_are_kept():
     parameters = {one["name"]: one["schema"] for one in DOCUMENT["paths"]["/v1/notifications"]["get"]["parameters"]}
     assert (parameters["limit"]["maximum"], parameters["limit"]["default"]) == (LIMIT_MAX, LIMIT_DEFAULT)
+    assert parameters["shipment_id"]["maxLength"] == ID_LENGTH
 
 
 def test_every_reference_leads_somewhere():
