@@ -262,6 +262,7 @@ def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
             kafka=settings.kafka,
             group=settings.group,
             instance_id=settings.instance_id,
+            session_timeout_s=settings.session_timeout_s,
             tiers={topics.retry(tier_s): topics.tier_name(tier_s) for tier_s in settings.retry_tiers_s},
             out=app.records_out,
             read=delay.reader(now_ms),

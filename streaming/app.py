@@ -22,7 +22,7 @@ from streaming.consumer import FetchConsumer, FetchTransport
 from streaming.engine import Engine
 from streaming.halt import Halt
 from streaming.lease import Lease
-from streaming.member import MembersProducer, stale_after
+from streaming.member import MembersProducer, heartbeat_s, stale_after
 from streaming.producer import DELIVERY_TIMEOUT_S, Producer, RecordSink
 from streaming.recovery import Tables
 from streaming.store_options import allow_many_files
@@ -170,7 +170,7 @@ class ConsumerApp(RoleApp):
             broker_max_poll_records=policy.fetch_messages,
             broker_max_poll_interval=NEVER_S,
             broker_session_timeout=policy.session_timeout_s,
-            broker_heartbeat_interval=min(1.0, policy.session_timeout_s / 3),
+            broker_heartbeat_interval=heartbeat_s(policy.session_timeout_s),
             broker_rebalance_timeout=max(60.0, 2 * policy.drain_timeout_s),
             broker_commit_every=None,
             broker_commit_interval=policy.commit_interval_s,

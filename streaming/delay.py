@@ -19,6 +19,7 @@ from observability.metrics import Metrics
 from streaming import connection, coordinator
 from streaming.halt import Halt
 from streaming.lost import LossWatch
+from streaming.member import heartbeat_s
 from streaming.producer import Record, RecordSink
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
@@ -45,6 +46,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         kafka: str,
         group: str,
         instance_id: str | None,
+        session_timeout_s: float,
         tiers: Mapping[str, str],
         out: RecordSink,
         read: Callable[[Any], Due],
@@ -75,6 +77,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
             "bootstrap_servers": kafka,
             "group_id": group,
             "group_instance_id": instance_id,
+            "session_timeout_ms": int(session_timeout_s * 1000),
+            "heartbeat_interval_ms": int(heartbeat_s(session_timeout_s) * 1000),
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
             "max_partition_fetch_bytes": 4 << 20,

@@ -20,6 +20,11 @@ RECORDS_AT_ONCE = 5_000
 BYTES_AT_ONCE = 8 << 20
 
 
+def heartbeat_s(session_timeout_s: float) -> float:
+    """How long from one heartbeat to the next."""
+    return min(1.0, session_timeout_s / 3)
+
+
 def stale_after(session_timeout_s: float) -> float:
     """How many seconds a record may wait in the queue.
 

@@ -257,6 +257,7 @@ def delay(client: Client, halt: Halt) -> DelayService:
         kafka="",
         group="g",
         instance_id=None,
+        session_timeout_s=10.0,
         tiers={"tier": "1s"},
         out=unused,
         read=unused,
