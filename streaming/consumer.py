@@ -21,6 +21,7 @@ from streaming.pace import Pace
 from streaming.recovery import Tables
 from streaming.stand import Stand
 from streaming.thread import FetchThread
+from streaming.watchdog import ASK_TIMEOUT_S
 
 if TYPE_CHECKING:
     from streaming.app import ConsumerApp
@@ -86,6 +87,8 @@ class FetchConsumer(driver.Consumer):
         self._expected = first
         self._next = sought
         self.look_for_loss(self._committed)
+        for tp, offset in self._committed.items():
+            _tell_unread(tp, offset, starts[tp])
         self._prepared = assigned
 
     def look_for_loss(self, reached: Mapping[TP, int]) -> None:
@@ -183,6 +186,7 @@ class FetchConsumer(driver.Consumer):
                 self._gaps[tp] = gap
                 self.log.info("offsets of %s jump from %s to %s: reading again", tp, *gap)
                 await self._read_again(tp, expected)
+                _tell_unread(tp, expected, await self._start_of(tp))
                 return
             self.log.info("offsets %s to %s of %s hold no records any more", expected, gap[1] - 1, tp)
         last = records[-1]
@@ -218,6 +222,15 @@ class FetchConsumer(driver.Consumer):
         self.app.engine.remember(tp, history)
         self._next[tp] = history[-1].offset + 1
         return [record for record in records if record.offset >= expected]
+
+    async def _start_of(self, tp: TP) -> int:
+        """Where the log begins; 0 where the broker does not say in time."""
+        try:
+            async with asyncio.timeout(ASK_TIMEOUT_S):
+                return int((await self.earliest_offsets(tp))[tp])
+        except (KafkaError, TimeoutError) as error:
+            self.log.info("the broker does not tell where %s begins: %r", tp, error)
+            return 0
 
     async def _read_again(self, tp: TP, offset: int) -> None:
         try:
@@ -305,6 +318,12 @@ class FetchConsumer(driver.Consumer):
 
     def verify_event_path(self, now: float, tp: TP) -> None:
         """Faust's check looks for acks per event; `streaming.watchdog` looks at watermarks instead."""
+
+
+def _tell_unread(tp: TP, reached: int, start: int) -> None:
+    """Nothing brings back what retention has taken before the group came to it: somebody should know."""
+    if start > reached:
+        log.error("records are gone unread", topic=tp.topic, partition=tp.partition, first=reached, last=start - 1)
 
 
 class UnusedProducer(driver.Producer):

@@ -10,6 +10,7 @@ import pytest
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from faust.types.tuples import TP
+from structlog.testing import capture_logs
 
 from pipeline.halting import HaltCause
 from streaming.consumer import FetchConsumer
@@ -40,7 +41,7 @@ class Engine:
 
 
 class Consumer(FetchConsumer):
-    """``committed`` of a log that begins at 0 and ends at ``end``, and looks back by two."""
+    """``committed`` of a log that begins at ``start`` and ends at ``end``, and looks back by two."""
 
     def __init__(self, *, committed: int, end: int = 0) -> None:
         self.engine = Engine()
@@ -63,7 +64,7 @@ class Consumer(FetchConsumer):
         self._gaps = {}
         self._loss = LossWatch("g", self.halt)
         self._read_offset = {}
-        self._at, self.end = committed, end
+        self._at, self.start, self.end = committed, 0, end
         self.handed_over: list[int] = []
         self.on_asked: Callable[[], None] = lambda: None
         self.on_handed_over: Callable[[], None] = lambda: None
@@ -77,7 +78,7 @@ class Consumer(FetchConsumer):
         return {LANE: self._at}
 
     async def earliest_offsets(self, *partitions: TP) -> Mapping[TP, int]:
-        return dict.fromkeys(partitions, 0)
+        return dict.fromkeys(partitions, self.start)
 
     async def highwaters(self, *partitions: TP) -> Mapping[TP, int]:
         self.on_asked()
@@ -217,6 +218,55 @@ async def test_every_partition_that_has_lost_records_is_told_of() -> None:
         assert consumer.halt.reason.count(told) == 1
     await consumer._deliver({NEXT_LANE: fetch(5)})
     assert consumer.handed_over == [], "a sound partition stands still, too"
+
+
+@pytest.mark.parametrize(
+    ("start", "gone"),
+    [
+        pytest.param(4, [], id="what was done"),
+        pytest.param(5, [], id="all that was done"),
+        pytest.param(8, [(5, 7)], id="what nobody had read"),
+    ],
+)
+async def test_what_retention_took_unread_is_told(start: int, gone: list[tuple[int, int]]) -> None:
+    consumer = Consumer(committed=5, end=9)
+    consumer.start = start
+    with capture_logs() as logs:
+        await consumer.perform_seek()
+    assert [(one["first"], one["last"]) for one in logs] == gone
+    assert all((one["log_level"], one["topic"], one["partition"]) == ("error", "lane", 3) for one in logs)
+    assert consumer.prepared() == {LANE}, "the rest is read all the same"
+
+
+async def test_what_retention_takes_before_a_slow_reader_is_told_once() -> None:
+    consumer = Consumer(committed=5)
+    consumer.start = 8
+    with capture_logs() as logs:
+        await consumer._deliver_fetch(LANE, fetch(8))
+        await consumer._deliver_fetch(LANE, fetch(8))
+    assert [(one["event"], one["first"], one["last"]) for one in logs] == [("records are gone unread", 5, 7)]
+    assert consumer.handed_over == [8]
+
+
+async def test_a_gap_that_compaction_left_is_nothing_to_tell() -> None:
+    consumer = Consumer(committed=5)
+    with capture_logs() as logs:
+        await consumer._deliver_fetch(LANE, fetch(8))
+        await consumer._deliver_fetch(LANE, fetch(8))
+    assert (logs, consumer.handed_over) == ([], [8])
+
+
+@pytest.mark.parametrize("error", [TimeoutError(), KafkaError()])
+async def test_where_a_log_begins_may_stay_unknown(error: Exception) -> None:
+    consumer = Consumer(committed=5)
+
+    async def no_answer(*partitions: TP) -> Mapping[TP, int]:
+        raise error
+
+    consumer.earliest_offsets = no_answer  # type: ignore[method-assign]
+    await consumer._deliver_fetch(LANE, fetch(8))
+    await consumer._deliver_fetch(LANE, fetch(8))
+    assert consumer.handed_over == [8]
 
 
 @pytest.mark.parametrize("error", [TimeoutError(), KafkaError()])
