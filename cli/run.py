@@ -39,7 +39,7 @@ def run(roles: tuple[str, ...], folder: Path) -> None:
 def _watch(supervisor: Supervisor) -> None:
     """Tell of each worker once it is ready. Raises WorkersFailed when one has ended too often.
 
-    One that is not ready stops nobody: it may be reading a long table, or have halted, and starting it again would harm.
+    One that is not ready stops nobody: it may read a long table, or have halted, and to start it again would harm.
     """
     coming = list(supervisor.workers.values())
     slow_at = time.monotonic() + SLOW_START_S
