@@ -169,7 +169,7 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
             size_bytes=settings.batch_bytes,
             linger_s=settings.batch_linger_s,
         ),
-        CallPolicy(calls=calls, for_urgent=calls * settings.calls_for_urgent // settings.calls_in_flight),
+        CallPolicy(calls=calls, for_urgent=_for_urgent(calls, settings)),
         CircuitPolicy(
             failures=settings.circuit_failures,
             wait_s=CIRCUIT_WAIT_S,
@@ -226,6 +226,12 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
     app.to_open.append(sender)
     send.define(app, sender, claims, aftermath, channel, window=settings.window_messages)
     return app
+
+
+def _for_urgent(calls: int, settings: Settings) -> int:
+    """As many of a provider's ``calls`` as of all, at least one where any are: but a single call is for both lanes."""
+    share = -(-calls * settings.calls_for_urgent // settings.calls_in_flight)
+    return min(share, calls - 1)
 
 
 def build_sink(settings: Settings, metrics: Metrics) -> ConsumerApp:
