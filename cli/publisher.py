@@ -3,14 +3,15 @@
 import threading
 import time
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Message, Producer
 
 import topics
-from simulators.feed import Feed, TopicKind
+from simulators.feed import Feed, FeedRecord, TopicKind
 from streaming.producer import MAX_REQUEST_BYTES, Headers
 
 TOPICS = {TopicKind.STATUS: topics.STATUS, TopicKind.SUBSCRIPTIONS: topics.SUBSCRIPTIONS}
 FLUSH_TIMEOUT_S = 30.0
+QUEUE_FULL_WAIT_S = 0.1
 
 
 class Publisher:
@@ -21,6 +22,7 @@ class Publisher:
         self.published = 0
         self.done = False
         self._stopping = threading.Event()
+        self._failed = 0
         self._producer = Producer(
             {
                 "bootstrap.servers": kafka,
@@ -38,13 +40,26 @@ class Publisher:
             self._stopping.wait(max(0.0, record.at_offset_s - (time.monotonic() - began)))
             if self._stopping.is_set():
                 return
-            headers: Headers | None = [("content-type", record.content_type)] if record.content_type else None
-            self._producer.produce(TOPICS[record.topic_kind], record.value, record.key, headers=headers)
-            self._producer.poll(0)
+            self._put(record)
             self.published += 1
-        if left := self._producer.flush(FLUSH_TIMEOUT_S):
+        if left := self._producer.flush(FLUSH_TIMEOUT_S) + self._failed:
             raise RuntimeError(f"{left} records of the feed did not reach Kafka")
         self.done = True
+
+    def _put(self, record: FeedRecord) -> None:
+        headers: Headers | None = [("content-type", record.content_type)] if record.content_type else None
+        topic = TOPICS[record.topic_kind]
+        while not self._stopping.is_set():
+            try:
+                self._producer.produce(topic, record.value, record.key, headers=headers, on_delivery=self._delivered)
+            except BufferError:  # bounded by the message timeout: past it, what fills the queue fails and leaves it
+                self._producer.poll(QUEUE_FULL_WAIT_S)
+            else:
+                self._producer.poll(0)
+                return
+
+    def _delivered(self, error: KafkaError | None, message: Message) -> None:
+        self._failed += error is not None
 
     def stop(self) -> None:
         self._stopping.set()
