@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 import topics
+from agents.turn import source_of
 from cli.dlq_plan import NotReplayable, route_of
 from observability.redaction import redact, redact_text
 from pipeline.deadletters import DeadLetter
@@ -56,7 +57,7 @@ def line(letter: DeadLetter, history: History) -> Line:
         at=from_ms(letter.record.at_ms),
         reason=trail.reason,
         error=redact_text(trail.error),
-        origin=_origin(letter),
+        origin=source_of(letter.trail),
         channel=letter.channel,
         notification_id=letter.notification_id,
         attempts=trail.attempts,
@@ -161,18 +162,8 @@ def _value(letter: DeadLetter, unmasked: bool) -> Text:
     return shown
 
 
-def _origin(letter: DeadLetter) -> Source:
-    trail = letter.trail
-    return Source(
-        topic=trail.origin_topic,
-        partition=trail.origin_partition,
-        offset=trail.origin_offset,
-        index=trail.origin_index,
-    )
-
-
 def place(letter: DeadLetter) -> Text:
-    origin = _origin(letter)
+    origin = source_of(letter.trail)
     index = f"[{origin.index}]" if origin.index else ""
     return plain(f"{origin.topic} {origin.partition}-{origin.offset}{index}" if origin.topic else "unknown")
 

@@ -1,7 +1,6 @@
 """How does the schema change? By the real Liquibase, a process a command: 1.5 s each."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -11,15 +10,10 @@ from stack.jars import JAVA, class_path
 ROOT_CHANGELOG = "changelog.yaml"
 
 _MAIN_CLASS = "liquibase.integration.commandline.LiquibaseCommandLine"
-_TIMEOUT_S = 120.0
 # An index of a table that has grown for years takes its time; who is killed in it leaves Liquibase's lock behind.
-_CHANGE_TIMEOUT_S = 6 * 3_600.0
+_TIMEOUT_S = 6 * 3_600.0
 _ERROR_LINES = 15
 _ALL = 1_000_000
-
-
-def _no_progress(_done: int, _total: int) -> None:
-    pass
 
 
 class Liquibase:
@@ -28,14 +22,13 @@ class Liquibase:
     Every method blocks and raises StackError with Liquibase's own last words.
     """
 
-    def __init__(self, dsn: str, changelog_root: Path, *, on_fetch: Callable[[int, int], None] = _no_progress) -> None:
+    def __init__(self, dsn: str, changelog_root: Path) -> None:
         self._dsn = urlsplit(dsn)
         self._root = changelog_root.absolute()
-        self._on_fetch = on_fetch
 
     def update(self) -> None:
         """Run every changeset that has not been run; nothing happens when there is none."""
-        self._run("update", timeout_s=_CHANGE_TIMEOUT_S)
+        self._run("update")
 
     def rollback_all(self) -> None:
         """Undo every changeset, the last one first."""
@@ -43,18 +36,10 @@ class Liquibase:
 
     def rollback(self, count: int) -> None:
         """Undo the last ``count`` changesets."""
-        self._run("rollback-count", f"--count={count}", timeout_s=_CHANGE_TIMEOUT_S)
+        self._run("rollback-count", f"--count={count}")
 
-    def update_sql(self) -> str:
-        """The SQL that ``update`` would run, with Liquibase's own bookkeeping."""
-        return self._run("update-sql")
-
-    def status(self) -> str:
-        """Which changesets have not been run, in Liquibase's words."""
-        return self._run("status", "--verbose")
-
-    def _run(self, command: str, *options: str, timeout_s: float = _TIMEOUT_S) -> str:
-        jars = class_path("liquibase", on_fetch=self._on_fetch)
+    def _run(self, command: str, *options: str) -> None:
+        jars = class_path("liquibase", on_fetch=lambda done, total: None)
         try:
             done = subprocess.run(
                 [
@@ -75,15 +60,14 @@ class Liquibase:
                 capture_output=True,
                 text=True,
                 encoding="utf-8",
-                timeout=timeout_s,
+                timeout=_TIMEOUT_S,
                 check=False,
             )
         except subprocess.TimeoutExpired as error:
-            raise StackError(f"liquibase {command} took more than {timeout_s:.0f} s") from error
+            raise StackError(f"liquibase {command} took more than {_TIMEOUT_S:.0f} s") from error
         if done.returncode != 0:
             lines = (done.stderr.strip() or done.stdout.strip()).splitlines()
             raise StackError(f"liquibase {command} failed:\n" + "\n".join(lines[-_ERROR_LINES:]))
-        return done.stdout
 
     def _credentials(self) -> dict[str, str]:
         """In the environment, where other users of the machine do not see them."""

@@ -5,7 +5,7 @@ A process is known by its pid and the time it started: a pid alone may belong to
 
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +41,7 @@ class ProcessId:
             return None
 
 
-def spawn(
-    command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
-) -> tuple[subprocess.Popen[bytes], ProcessId]:
+def spawn(command: Sequence[str | Path], *, log: Path) -> tuple[subprocess.Popen[bytes], ProcessId]:
     """Start in a session of its own, so that the terminal's Ctrl-C does not reach it; both outputs go to ``log``."""
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as output:
@@ -52,7 +50,7 @@ def spawn(
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,
-            env={**_ENVIRONMENT, **(environment or {})},
+            env=_ENVIRONMENT,
             start_new_session=True,
         )
     _reap()

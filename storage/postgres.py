@@ -113,9 +113,6 @@ class PostgresStatuses:
     async def stop(self) -> None:
         await self._database.stop()
 
-    async def ping(self) -> None:
-        await self._database.ping()
-
     async def outcome(self, notification_id: UUID) -> NotificationStatus | None:
         """How the notification ended; None while it has not."""
         return await self._one(sql.OUTCOME_BY_ID, notification_id)

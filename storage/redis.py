@@ -70,10 +70,6 @@ class StatusCache:
         if redis is not None:
             await redis.aclose()
 
-    async def ping(self) -> None:
-        async with self._connected() as redis:
-            await redis.ping()
-
     async def put_waiting(self, waiting: Iterable[Waiting]) -> None:
         statuses = map(NotificationStatus.waiting, waiting)
         await self._put(WAITING, ((one.id, _encode(one)) for one in statuses), only_new=False)

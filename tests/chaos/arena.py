@@ -60,7 +60,6 @@ SETTINGS = {
 RULES = Rules(circuit_grace_s=4.5, probe_every_s=1.0)
 
 ROLES = [role for role in Role if role is not Role.API]
-SEND_ROLES = [role for role in ROLES if role.channel is not None]
 SIMULATORS = {Channel.SMS: Kind.SMS, Channel.EMAIL: Kind.SMTP, Channel.PUSH: Kind.FCM}
 LATENCY_MS = {Kind.SMS: 30.0, Kind.SMTP: 10.0, Kind.FCM: 30.0}
 

@@ -194,11 +194,6 @@ class Listener(Protocol):
         """There may be something to read."""
 
 
-class Member(NamedTuple):
-    name: str
-    listener: Listener
-
-
 class Group:
     """A consumer group, eager: everybody gives everything up, then partitions are shared out anew."""
 

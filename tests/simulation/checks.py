@@ -297,9 +297,6 @@ class Checks:
                     if call.life is life and call.at == (tp, offset):
                         call.settled = not self._is_lost(call)
 
-    def lost(self, life: "Life") -> None:
-        """The worker's partitions go to somebody else."""
-
     def open_calls(self) -> bool:
         """Whether a living worker still waits for a provider's answer, or for its outcome to be durable."""
         return any(not call.settled and not self._is_lost(call) for calls in self.calls.values() for call in calls)

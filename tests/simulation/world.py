@@ -165,7 +165,6 @@ class World:
         worker = self.workers[life.name]
         gone = worker.listener
         assert worker.life is life and gone is not None
-        self.checks.lost(life)
         self.later(self.session_timeout_s, self._expel, worker.group, gone)
         match self.choices.take(place_name(life.name, "restart"), 3, 2.0):
             case 0:
@@ -182,7 +181,6 @@ class World:
     def _expel(self, group: Group, listener: Listener) -> None:
         if group.is_member(listener):
             self.note(listener.life.name, "is expelled from its group")
-            self.checks.lost(listener.life)
             group.expel(listener)
 
     def expire(self, life: Life, since: float) -> None:

@@ -118,8 +118,6 @@ def test_liquibase_updates_rolls_back_and_updates_again(empty_database: str, tmp
     assert tables(empty_database) == ["one", "two"]
     liquibase.rollback_all()
     assert tables(empty_database) == []
-    assert "2 changesets" in liquibase.status()
-    assert "CREATE TABLE two" in liquibase.update_sql()
     liquibase.update()
     assert tables(empty_database) == ["one", "two"]
 
