@@ -37,9 +37,10 @@ class Born(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class EventRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """``event_id``, ``shipment_id`` and ``status`` are null where the event was too broken to have them.
+    """``event_id``, ``shipment_id`` and ``status`` are null for what was refused: its dead letter holds it.
 
-    ``first_seen_at`` is Kafka's own time of the record at ``source``; that of a replay is its notification's.
+    ``reason`` says why it was refused, or which replay of which dead letter this is. ``first_seen_at`` is Kafka's own
+    time of the record at ``source``; that of a replay is its notification's.
     """
 
     event_id: str | None

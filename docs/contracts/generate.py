@@ -39,12 +39,14 @@ FIELDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Outcome", "provider"): {"description": "Null where no provider was asked."},
     ("Outcome", "provider_reference"): {"description": "The provider's own id of the message."},
     ("Outcome", "attempts"): {"description": "Provider calls made for it.", "minimum": 0},
-    ("Outcome", "template_version"): {"minimum": 1},
-    ("Outcome", "locale"): {"description": "The one that it was told in."},
+    ("Outcome", "template_version"): {"minimum": 0, "description": "0 where no text could be made."},
+    ("Outcome", "locale"): {"description": "The one that it was told in; empty where no text could be made."},
     ("Outcome", "created_at"): TIME,
     ("Outcome", "finished_at"): TIME,
     ("Outcome", "first_seen_at"): {**TIME, "description": FIRST_SEEN},
-    ("EventRecord", "reason"): {"description": "Why it was refused: the field and what is wrong with it."},
+    ("EventRecord", "reason"): {
+        "description": "Why it was refused, by its field. Of a replay: which one it is, of which dead letter."
+    },
     ("EventRecord", "notifications"): {"description": "Each ends in exactly one record of herald.outcomes.v1."},
     ("EventRecord", "recorded_at"): TIME,
     ("EventRecord", "first_seen_at"): {**TIME, "description": FIRST_SEEN},
