@@ -125,7 +125,7 @@ def judge_lags(group: str, lags: Sequence[LagFacts]) -> list[Finding]:
 
 
 def judge_offsets(lost: Sequence[LostFacts], groups: int) -> list[Finding]:
-    advice = "Kafka has lost records and the worker ends: see 'Kafka has lost records' in docs/operations.md"
+    advice = "Kafka has lost records and the worker halts: see 'Kafka has lost records' in docs/operations.md"
     found = [
         _wrong(
             "offsets",

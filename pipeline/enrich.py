@@ -176,7 +176,7 @@ def _tell(
 
 
 def refused(reason: str, source: Source, first_seen_at: datetime, now: datetime) -> EventRecord:
-    """The ledger's line on input that is no event at all."""
+    """The ledger's line on input that is no event, or that a bug of ours kept from being decided on."""
     return EventRecord(
         event_id=None,
         shipment_id=None,

@@ -17,7 +17,7 @@ Anything else that is raised is a bug: it is logged, counted and dead-lettered, 
 
 
 class HeraldError(Exception):
-    """The root of every error that this project raises on purpose."""
+    """The root of what pipeline and its ports raise on purpose."""
 
 
 class InvalidInput(HeraldError):
