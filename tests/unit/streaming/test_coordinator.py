@@ -1,14 +1,15 @@
 """A broker that cannot say how far a group has got is asked again; a group is new only where one says so."""
 
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 import pytest
 from aiokafka import TopicPartition, errors
 from aiokafka.consumer import consumer
 from aiokafka.consumer.subscription_state import SubscriptionState
-from aiokafka.protocol.commit import OffsetFetchResponse_v3
+from aiokafka.protocol.commit import OffsetCommitRequest, OffsetCommitResponse_v2, OffsetFetchResponse_v3
+from aiokafka.structs import OffsetAndMetadata
 
 from streaming.coordinator import AttentiveCoordinator, install
 
@@ -31,9 +32,14 @@ class Client:
     def __init__(self, answers: Sequence[OffsetFetchResponse_v3]) -> None:
         self._answers = list(answers)
         self.lookups = 0
+        self.commits: list[tuple[int, str]] = []
         self.cluster = type("Cluster", (), {"add_listener": lambda self, listener: None})()
 
     async def send(self, node: int, request: Any, *, group: Any = None) -> Any:
+        if isinstance(request, OffsetCommitRequest):
+            prepared = request.prepare({OffsetCommitRequest.API_KEY: (0, 2)})
+            self.commits.append((prepared.consumer_group_generation_id, prepared.consumer_id))
+            return OffsetCommitResponse_v2([(LANE.topic, [(LANE.partition, 0)])])
         return OffsetFetchResponse_v3.decode(self._answers.pop(0).encode())
 
     async def ready(self, node: int, *, group: Any = None) -> bool:
@@ -73,6 +79,23 @@ async def test_what_does_not_pass_is_an_error() -> None:
     async with asking(failed(FORBIDDEN)) as (coordinator, _):
         with pytest.raises(errors.GroupAuthorizationFailedError):
             await coordinator.fetch_committed_offsets([LANE])
+
+
+@pytest.mark.parametrize(
+    ("generation", "commits"),
+    [
+        pytest.param(3, [(3, "me")], id="a member"),
+        pytest.param(OffsetCommitRequest.DEFAULT_GENERATION_ID, [], id="given up"),
+    ],
+)
+async def test_only_a_member_commits(generation: int, commits: list[tuple[int, str]]) -> None:
+    """Kafka would take it from anybody while the group is empty, though others have got further since."""
+    async with asking() as (coordinator, client):
+        coordinator.generation, coordinator.member_id = generation, "me"
+        given_up = pytest.raises(errors.CommitFailedError) if not commits else nullcontext()
+        with given_up:
+            await coordinator.commit_offsets(None, {LANE: OffsetAndMetadata(5, "")})
+    assert client.commits == commits
 
 
 def test_every_consumer_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
