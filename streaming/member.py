@@ -1,8 +1,8 @@
 """What may a worker still write that was frozen, or cut off, for longer than its group waits?
 
-Nothing that it had not sent by then: somebody else may have its partitions and decides what is in doubt. So a record
-goes stale in the producer's queue before the group gives the worker up (`stale_after`), and what went stale is sent
-again only by a worker that the group still counts in: its broker was away, not it.
+Nothing that it had not sent by then: somebody else may have its partitions and decides what is in doubt. So a worker
+makes sure that it is a member before it hands records over, a record goes stale in the producer's queue before the group
+gives the worker up (`stale_after`), and what went stale is sent again only by a member: its broker was away, not it.
 """
 
 import time
@@ -56,8 +56,15 @@ class MembersProducer:
         began = self._assignment()
         offsets: dict[int, int] = {}
         for part in _parts(records):
+            # It may have been frozen since it took what it made these of.
+            await self._still_a_member(began)
             offsets |= await self._send(part, began)
         return offsets
+
+    async def _still_a_member(self, began: int) -> None:
+        await self._membership()
+        if self._assignment() != began:
+            raise Drained("its partitions were taken away before it was sent")
 
     async def _send(self, records: Sequence[Record], began: int) -> dict[int, int]:
         give_up_at = time.monotonic() + self._give_up_s
@@ -68,9 +75,7 @@ class MembersProducer:
                 if time.monotonic() > give_up_at:
                     raise
                 log.warning("records were not sent in time, asking the group", records=len(records), reason=str(error))
-                await self._membership()
-                if self._assignment() != began:
-                    raise Drained("its partitions were taken away while it was being sent") from error
+            await self._still_a_member(began)
 
 
 def _parts(records: Sequence[Record]) -> Iterator[Sequence[Record]]:

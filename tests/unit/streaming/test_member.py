@@ -59,10 +59,20 @@ async def test_what_the_broker_refuses_is_not_sent_again() -> None:
         await MembersProducer(producer, still_in, lambda: 1).send_all(RECORDS)  # type: ignore[arg-type]
 
 
-async def test_otherwise_the_group_is_not_asked() -> None:
+async def test_who_was_frozen_while_it_made_its_records_hands_none_over() -> None:
     out = Out()
-    await MembersProducer(out, given_up, lambda: 1).send_all(RECORDS)
-    assert out.records == RECORDS
+    with pytest.raises(Drained):
+        await MembersProducer(out, given_up, lambda: 1).send_all(RECORDS)
+    assert out.records == []
+
+
+async def test_between_two_parts_the_partitions_may_go() -> None:
+    out = Out()
+    many = [Record("topic", None, b"%d" % number) for number in range(2 * RECORDS_AT_ONCE)]
+    numbers = iter([1, 1, 2])
+    with pytest.raises(Drained):
+        await MembersProducer(out, still_in, lambda: next(numbers)).send_all(many)
+    assert out.records == many[:RECORDS_AT_ONCE]
 
 
 def test_a_record_goes_stale_before_the_group_gives_its_worker_up() -> None:
@@ -73,7 +83,7 @@ def test_a_record_goes_stale_before_the_group_gives_its_worker_up() -> None:
 
 async def test_a_new_assignment_is_not_the_one_that_it_was_sent_under() -> None:
     """Whoever has the partitions now decides what is in doubt, though this worker is a member again."""
-    numbers = iter([1, 2])
+    numbers = iter([1, 1, 2])
     producer = Away(TimedOut("silence"))
     with pytest.raises(Drained):
         await MembersProducer(producer, still_in, lambda: next(numbers)).send_all(RECORDS)  # type: ignore[arg-type]
