@@ -113,8 +113,10 @@ class FetchConsumer(driver.Consumer):
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._revoked = True
         self._close()
-        # While it stops, the app drains and commits by itself; Faust would close the client under it.
-        if not self.app.should_stop:
+        if self.app.should_stop:
+            # The app commits by itself, and Faust would close the client under it; but what is under way ends first.
+            await self.app.engine.drain()
+        else:
             await super().on_partitions_revoked(revoked)
 
     async def on_partitions_assigned(self, assigned: set[TP], generation_id: int = 0) -> None:
