@@ -9,7 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Collection, Hashable, Mapping
-from typing import TYPE_CHECKING, NoReturn, cast
+from typing import TYPE_CHECKING, NoReturn, Self, cast
 
 import structlog
 from faust.tables.manager import TableManager
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 log = structlog.get_logger(__name__)
 
 CHECK_EVERY_S = 1.0
+PULSE_EVERY_S = 1.0
 ASK_EVERY_S = 10.0
 ASK_TIMEOUT_S = 10.0
 RECOVERY = "recovery"
@@ -34,7 +35,7 @@ class Patience:
     """
 
     def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self._limit_s = limit_s
+        self.limit_s = limit_s
         self._clock = clock
         self._stands: dict[Hashable, tuple[object, float]] = {}
 
@@ -60,15 +61,21 @@ class Patience:
 
     def is_over(self) -> bool:
         """Whether something stood still for too long when it was last looked at."""
-        return any(self._clock() - since > self._limit_s for _, since in self._stands.values())
+        return any(self._clock() - since > self.limit_s for _, since in self._stands.values())
 
 
 async def watch(app: "ConsumerApp", patience: Patience) -> None:
     """Look once a second, for ever; show what is seen; end the process when patience is over."""
+    with Pulse(patience.limit_s, app.end) as pulse:
+        await _watch(app, patience, pulse)
+
+
+async def _watch(app: "ConsumerApp", patience: Patience, pulse: "Pulse") -> None:
     ends: Mapping[TP, int] = {}
     ask_at = 0.0
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
+        pulse.beat()
         if app.halt.reason:
             # A restart would only let it go on for a little.
             patience.renew()
@@ -103,6 +110,36 @@ def _look(app: "ConsumerApp", patience: Patience, ends: Mapping[TP, int]) -> flo
         )
         worst = max(worst, stood_s)
     return worst
+
+
+class Pulse:
+    """Ends the process when ``beat`` has not been called for ``limit_s``: an event loop that hangs cannot see it itself.
+
+    Its heartbeats would go on meanwhile, for Faust's consumer has a loop of its own. Time counts while this thread
+    runs: one that was frozen with the process has seen nothing of it.
+    """
+
+    def __init__(self, limit_s: float, end: Callable[[str], NoReturn]) -> None:
+        self._limit_s = limit_s
+        self._end = end
+        self._still_s = 0.0
+        self._over = threading.Event()
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._watch, name="pulse", daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+
+    def beat(self) -> None:
+        self._still_s = 0.0
+
+    def _watch(self) -> None:
+        while not self._over.wait(PULSE_EVERY_S):
+            self._still_s += PULSE_EVERY_S
+            if self._still_s > self._limit_s:
+                self._end(f"the event loop has stood still for {self._still_s:.0f} s")
 
 
 def end_process(reason: str) -> NoReturn:

@@ -1,0 +1,58 @@
+"""An event loop that hangs cannot say so itself: a thread that hears nothing of it ends the process."""
+
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from streaming import watchdog
+from streaming.watchdog import Pulse
+
+LIMIT_S = 0.2
+SOON_S = 10.0
+
+
+class Process:
+    def __init__(self) -> None:
+        self.ended = threading.Event()
+        self.reasons: list[str] = []
+
+    def end(self, reason: str) -> Any:
+        """Unlike the real one it returns, and is called again."""
+        self.reasons.append(reason)
+        self.ended.set()
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "PULSE_EVERY_S", 0.01)
+
+
+def test_a_loop_that_hangs_ends_the_process() -> None:
+    process = Process()
+    with Pulse(LIMIT_S, process.end):
+        assert process.ended.wait(SOON_S)
+    assert process.reasons[0] == "the event loop has stood still for 0 s"
+
+
+def test_a_loop_that_goes_round_does_not() -> None:
+    process = Process()
+    # A minute of ticks: a busy machine may keep this thread from beating for a while.
+    with Pulse(60.0, process.end) as pulse:
+        pulse._still_s = 59.0
+        pulse.beat()
+        seen = pulse._still_s
+        until = time.monotonic() + SOON_S
+        while pulse._still_s <= seen and time.monotonic() < until:
+            time.sleep(0.005)
+        assert 0 < pulse._still_s < 59.0, "it counts anew from each beat"
+    assert not process.ended.is_set()
+
+
+def test_it_ends_with_its_loop() -> None:
+    process = Process()
+    with Pulse(LIMIT_S, process.end):
+        (thread,) = [one for one in threading.enumerate() if one.name == "pulse"]
+    thread.join(SOON_S)
+    assert not thread.is_alive()
