@@ -61,19 +61,20 @@ def all_topics(retry_tiers_s: tuple[float, ...], seen_for_s: float) -> list[Topi
     Changelogs are among them: one that a worker makes while it joins its group may be left out of the assignment.
     """
     week = {"retention.ms": str(7 * DAY_MS)}
-    # Five megabytes of somebody's mistake must come in, and reach the dead letters whole.
+    # Five megabytes of somebody's mistake must come in, and reach the dead letters whole. What is made of the largest
+    # event or subscription that is taken may be larger than the megabyte that brokers take by default, too.
     large = {"max.message.bytes": str(16 << 20)}
     compacted = {"cleanup.policy": "compact"}
     return [
         Topic(name=STATUS, key="shipment", config=week | large),
         Topic(name=SUBSCRIPTIONS, key="shipment", config=compacted | large),
-        Topic(name=STATUS_AGAIN, key="shipment", config=week),
-        Topic(name=LEDGER, key="shipment", config=week),
+        Topic(name=STATUS_AGAIN, key="shipment", config=week | large),
+        Topic(name=LEDGER, key="shipment", config=week | large),
         *(Topic(name=lane(channel, one), key="recipient", config=week) for channel in Channel for one in Lane),
-        *(Topic(name=retry(tier), key="as its target", config=week) for tier in retry_tiers_s),
+        *(Topic(name=retry(tier), key="as its target", config=week | large) for tier in retry_tiers_s),
         Topic(name=OUTCOMES, key="notification", config=week),
         Topic(name=DLQ, key="as its origin", config={"retention.ms": str(30 * DAY_MS), **large}),
-        Topic(name=changelog("herald-enrich", "subscriptions"), key="shipment", config=compacted),
+        Topic(name=changelog("herald-enrich", "subscriptions"), key="shipment", config=compacted | large),
         Topic(
             name=changelog("herald-enrich", "seen"),
             key="event",

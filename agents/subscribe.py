@@ -8,7 +8,7 @@ from typing import Any
 from faust.types import StreamT
 
 import topics
-from agents.turn import dead_letter, first_seen
+from agents.turn import MAX_KEY_BYTES, dead_letter, first_seen
 from observability.metrics import Metrics
 from pipeline.delivery import DeadLetterReason
 from pipeline.errors import InvalidInput
@@ -49,6 +49,8 @@ def _row(key: bytes | None, value: bytes | None, partition: int, partitions: int
     """Raises InvalidInput: a subscription under another key, or in another partition, would never be found."""
     if key is None:
         raise InvalidInput("key", "is missing: a subscription is keyed by its shipment")
+    if len(key) > MAX_KEY_BYTES:
+        raise InvalidInput("key", f"has more than {MAX_KEY_BYTES} bytes: no shipment's id is that long")
     if value is not None and (subscription := decode(value)) is not None and subscription.shipment_id.encode() != key:
         raise InvalidInput("shipment_id", "is not the record's key")
     if (belongs := topics.partition_of(key, partitions)) != partition:

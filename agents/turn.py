@@ -9,6 +9,7 @@ import msgspec
 from observability.redaction import redact_text
 from pipeline import trail as trails
 from pipeline.delivery import DeadLetterReason
+from pipeline.events import ID_LENGTH
 from pipeline.ledger import EventRecord, Source
 from pipeline.outcomes import Outcome
 from pipeline.trail import Trail
@@ -23,6 +24,8 @@ OUTCOME_TYPE = b"org.cargo-herald.notification.outcome.v1"
 EVENT_TYPE = b"org.cargo-herald.event.recorded.v1"
 
 MAX_BYTES = 15 << 20
+# What a shipment's id may have: with a longer key, nothing that a publisher wrote could be set aside.
+MAX_KEY_BYTES = 4 * ID_LENGTH
 
 encode = msgspec.json.Encoder().encode
 
@@ -45,7 +48,7 @@ def ledger_record(record: EventRecord, key: bytes | None) -> Record:
     subject = (record.shipment_id or "").encode()
     return Record(
         LEDGER,
-        subject or key,
+        subject or _bounded(key),
         encode(record),
         _cloud_event(EVENT_TYPE, identity, _stamp(record.recorded_at), subject),
     )
@@ -58,15 +61,17 @@ def _stamp(at: datetime) -> bytes:
 
 
 def _cloud_event(kind: bytes, identity: bytes, time: bytes, subject: bytes) -> Headers:
-    return [
+    headers: Headers = [
         SPEC_VERSION,
         ("ce_type", kind),
         CE_SOURCE,
         ("ce_id", identity),
         ("ce_time", time),
-        ("ce_subject", subject),
         JSON_CONTENT,
     ]
+    if subject:  # CloudEvents allows no empty one
+        headers.append(("ce_subject", subject))
+    return headers
 
 
 def dead_letter(
@@ -80,13 +85,20 @@ def dead_letter(
     """The original bytes, with their history; of the original headers only the content type is kept.
 
     What was compressed on its way in may be larger than Kafka takes: then its beginning is kept, and the error says so.
+    So it does where a key is longer than any of ours, and left out.
     """
+    if key is not None and _bounded(key) is None:
+        key, error = None, f"without its key of {len(key)} bytes; {error}"
     if value is not None and len(value) > MAX_BYTES:
         value, error = value[:MAX_BYTES], f"cut from {len(value)} bytes; {error}"
     # What is quoted of the input may be somebody's address.
     told = msgspec.structs.replace(trail, reason=reason.value, error=redact_text(error), due_ms=0, target="")
     kept = [(name, raw) for name, raw in headers if name.lower() == CONTENT_TYPE and raw and len(raw) <= 256][:1]
     return Record(DLQ, key, value, [*trails.write(told), *kept])
+
+
+def _bounded(key: bytes | None) -> bytes | None:
+    return key if key is None or len(key) <= MAX_KEY_BYTES else None
 
 
 def first_seen(trail: Trail, topic: str, partition: int, offset: int, timestamp_ms: int, index: int = 0) -> Trail:

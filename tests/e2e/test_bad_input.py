@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 import pytest
+from confluent_kafka import Producer
 
 import topics
 from pipeline.documents import ContentType
@@ -37,6 +38,9 @@ def changed(**fields: object) -> Callable[[Shipment], bytes]:
     """A sound event but for these fields."""
     return lambda shipment: msgspec.json.encode({**msgspec.to_builtins(shipment.event()), **fields})
 
+
+# Compressed, Kafka takes it; as it is, nobody could write it anywhere again.
+ENDLESS_KEY = bytes(17 << 20)
 
 # The value, and what its reason must name.
 BROKEN_EVENTS: Mapping[str, tuple[Callable[[Shipment], bytes], str]] = {
@@ -79,7 +83,7 @@ def test_what_cannot_be_read_is_set_aside_and_the_rest_flows_on(world: World, to
 
     letters = letters_of(world, before, set(broken))
     for key, letter in letters.items():
-        assert (letter.value or b"") == (broken[key] or b""), f"{key!r}: not the original bytes"
+        assert letter.value == broken[key], f"{key!r}: not the original bytes"
         assert letter.reason == "invalid-input", key
         assert letter.error, key
         assert letter.headers["herald-origin-topic"] == topic
@@ -138,6 +142,29 @@ def test_hostile_headers_on_a_retry_topic_hold_nothing_up(world: World, name: st
     assert (letter.reason, letter.value) == ("invalid-input", b"{}")
     assert letter.error.startswith(named)
     assert time.time() - began < 30
+
+
+@pytest.mark.parametrize("topic", [topics.STATUS, topics.SUBSCRIPTIONS])
+def test_a_key_without_end_holds_nothing_up(world: World, topic: str) -> None:
+    before = world.mark(topics.DLQ)
+    anybody = Producer(
+        {
+            "bootstrap.servers": world.pipeline.endpoints.kafka,
+            "compression.type": "lz4",
+            "message.max.bytes": 2 * len(ENDLESS_KEY),
+        }
+    )
+    anybody.produce(topic, b"{", ENDLESS_KEY)
+    assert anybody.flush(30) == 0
+    shipment = followed_by(Channel.SMS)
+    world.subscribe(shipment)
+    event = shipment.event()
+    world.tell(event)
+    assert {row["status"] for row in world.outcomes_of(shipment.ids(event)).values()} == {Status.SENT}
+    (letter,) = eventually(lambda: world.dead_letters(before).get(None), "a dead letter without a key")
+    assert (letter.reason, letter.value) == ("invalid-input", b"{")
+    assert letter.error.startswith(f"without its key of {len(ENDLESS_KEY)} bytes; ")
+    assert not any(world.pipeline.supervisor.restarts().values()), "a bad record ended a worker"
 
 
 def test_our_headers_on_the_public_topic_mean_nothing(world: World) -> None:

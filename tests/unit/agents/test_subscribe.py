@@ -79,6 +79,16 @@ async def test_a_refusal_that_is_not_durable_stores_nothing(
     assert journal == []
 
 
+async def test_under_a_key_that_no_table_could_hold_nothing_is_taken_away(
+    subscriber: Subscriber, out: Out, journal: Journal
+) -> None:
+    """No field says how long the key of a tombstone may be."""
+    await subscriber.process([fetch(published(0, None, b"k" * 2_000_000))])
+    (dead,) = out.on(topics.DLQ)
+    assert "key: has more than" in dict(dead.headers or [])["herald-error"].decode()  # type: ignore[union-attr]
+    assert [record.topic for record in out.records] == [topics.DLQ]
+
+
 async def test_a_subscription_in_a_partition_that_nobody_asks_is_refused(
     out: Out, subscriptions: Subscriptions, metrics: Metrics
 ) -> None:
