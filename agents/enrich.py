@@ -124,7 +124,9 @@ class Enricher:
         self.metrics.events(part.dispositions)
         self.metrics.created(part.created)
         self.metrics.dead_lettered(part.dead)
-        self.guard.note(part.dispositions.total(), dead=part.told_nobody, bugs=part.told_nobody)
+        # What publishers break says nothing of us: neither that all is well, nor that it is not.
+        ended = part.dispositions.total() - sum(part.dead[reason] for reason in NOT_OURS)
+        self.guard.note(ended, dead=part.told_nobody, bugs=part.told_nobody)
 
     def _found(self, record: Any, now_ms: int) -> Iterator[tuple[Trail, StatusEvent | Refusal]]:
         """The events of a record, each with its own first coordinates."""

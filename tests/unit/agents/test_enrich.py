@@ -1,16 +1,19 @@
 """Enrich: what a turn sends away, in which order, and what one bad record does to the others."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import msgspec
 import pytest
 from faust.types.tuples import TP
+from prometheus_client import CollectorRegistry
 
 import topics
 from agents.enrich import Enricher
 from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
 from pipeline import trail as trails
+from pipeline.deadletter_limits import DeadLetterPolicy
 from pipeline.delivery import from_ms
 from pipeline.enrich import EnrichPolicy
 from pipeline.events import StatusEvent
@@ -406,3 +409,71 @@ async def test_what_was_sent_on_once_is_not_sent_on_again(enricher: Enricher, ou
     await take(enricher, published(0, event(), topic=topics.STATUS_AGAIN, partition=1))
     assert dispositions(out) == ["accepted"]
     assert not out.on(topics.STATUS_AGAIN)
+
+
+def bug(offset: int) -> object:
+    return event("bug")
+
+
+def broken_template(offset: int) -> object:
+    # Another issuer's is another event, and no repeat.
+    return event("template", issuer=f"i-{offset}")
+
+
+def sound(offset: int) -> object:
+    return event(f"e-{offset}")
+
+
+def no_json(offset: int) -> object:
+    return b"{"
+
+
+def unknown_status(offset: int) -> object:
+    return event(status="NONE")
+
+
+@pytest.mark.parametrize(
+    ("events", "reason"),
+    [
+        pytest.param([bug] * 3, "3 bugs in a row", id="bugs"),
+        pytest.param([broken_template] * 3, "3 bugs in a row", id="templates that fail"),
+        pytest.param([bug, broken_template, bug], "3 bugs in a row", id="of both kinds"),
+        pytest.param(
+            [broken_template, no_json, broken_template, no_json, broken_template],
+            "3 bugs in a row",
+            id="with a publisher's between them",
+        ),
+        pytest.param([broken_template] * 2, None, id="one less"),
+        pytest.param([*2 * [broken_template], sound, *2 * [broken_template]], None, id="a row that was broken"),
+        pytest.param([no_json] * 3, None, id="no JSON: the publisher's fault"),
+        pytest.param([unknown_status] * 3, None, id="a broken event: the publisher's fault"),
+    ],
+)
+async def test_too_many_faults_of_ours_in_a_row_halt_the_role(
+    enricher: Enricher,
+    out: Out,
+    registry: CollectorRegistry,
+    events: Sequence[Callable[[int], object]],
+    reason: str | None,
+) -> None:
+    for offset, make_event in enumerate(events):
+        await take(enricher, published(offset, make_event(offset)))
+    assert len(dispositions(out)) == len(events)
+    assert enricher.engine.halt.reason == reason
+    halted = registry.get_sample_value("herald_halted", {"cause": HaltCause.DEAD_LETTERS})
+    assert bool(halted) is (reason is not None)
+
+
+async def test_what_publishers_break_is_no_part_of_too_many(enricher: Enricher, out: Out) -> None:
+    """However much of all it is: one of them must not stop the others."""
+    strict = DeadLetterPolicy(consecutive=3, ratio=0.1, window=4)
+    careful = replace(enricher, guard=DeadLetterGuard(strict, enricher.engine.halt))
+    await take(careful, *(published(offset, b"{") for offset in range(8)))
+    assert (len(out.on(topics.DLQ)), careful.engine.halt.reason) == (8, None)
+
+
+async def test_the_fault_that_is_one_too_many_ends_the_turn(enricher: Enricher, out: Out) -> None:
+    with pytest.raises(Drained):
+        await take(enricher, *(published(offset, broken_template(offset)) for offset in range(20)))
+    assert len(out.on(topics.DLQ)) == 4, "two at once"
+    assert enricher.engine.in_flight.watermarks() == {}, "what is left of the fetch comes back"

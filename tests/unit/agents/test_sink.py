@@ -1,9 +1,11 @@
 """The sink: Postgres decides, Redis may fail, what is refused is set aside."""
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 
 import msgspec
 import pytest
+from prometheus_client import CollectorRegistry
 
 import topics
 from agents import sink as module
@@ -15,11 +17,14 @@ from pipeline import trail as trails
 from pipeline.delivery import conclude, from_ms
 from pipeline.enrich import refused
 from pipeline.errors import CacheUnavailable, StorageUnavailable
+from pipeline.halting import HaltCause
 from pipeline.ledger import Source
 from pipeline.outcomes import Outcome, Status
 from pipeline.ports import Waiting
 from pipeline.trail import Trail
 from streaming.engine import Drained
+from streaming.halt import Halt
+from streaming.inflight import Fetch
 from streaming.producer import Record
 from streaming.watchdog import Patience
 from tests.fakes import T0, T0_MS, Cache, Clock, Consumed, Journal, Out, Store, fetch, notification, until
@@ -154,6 +159,51 @@ async def test_what_postgres_refuses_is_set_aside(sink: Sink, store: Store, out:
         "too long",
         1,
     )
+
+
+def an_outcome(offset: int) -> Consumed:
+    return consumed(outcome_record(outcome()), offset)
+
+
+def a_line(offset: int) -> Consumed:
+    line = refused("broken", Source(topic="t", partition=0, offset=offset), T0, T0)
+    return consumed(ledger_record(line, b"k"), offset)
+
+
+@pytest.mark.parametrize(
+    ("take", "make"),
+    [
+        pytest.param(Sink.outcomes, an_outcome, id="outcomes"),
+        pytest.param(Sink.events, a_line, id="ledger"),
+    ],
+)
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        # How many records each turn brings, and which of them are refused.
+        pytest.param([(1, {0})] * 3, "3 bugs in a row", id="one by one"),
+        pytest.param([(3, {0, 1, 2})], "3 bugs in a row", id="together"),
+        pytest.param([(2, {0, 1})], None, id="one less"),
+        pytest.param([(2, {0, 1}), (1, set()), (2, {0, 1})], None, id="a row that was broken"),
+        pytest.param([(3, {0, 1})] * 3, None, id="beside others that are stored"),
+    ],
+)
+async def test_too_many_refusals_in_a_row_halt_the_role(
+    sink: Sink,
+    store: Store,
+    halt: Halt,
+    registry: CollectorRegistry,
+    take: Callable[[Sink, Sequence[Fetch]], Awaitable[None]],
+    make: Callable[[int], Consumed],
+    turns: Sequence[tuple[int, set[int]]],
+    reason: str | None,
+) -> None:
+    for records, rejected in turns:
+        store.rejects = dict.fromkeys(rejected, "too long")
+        await take(sink, [fetch(*map(make, range(records)))])
+    assert halt.reason == reason
+    halted = registry.get_sample_value("herald_halted", {"cause": HaltCause.DEAD_LETTERS})
+    assert bool(halted) is (reason is not None)
 
 
 async def test_a_refusal_is_named_rightly_behind_a_record_that_could_not_be_read(
