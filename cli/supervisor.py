@@ -144,7 +144,10 @@ class Supervisor:
                     if self._stopping.is_set() or worker.process is None or worker.process.poll() is None:
                         continue
                     if self._shall_start_again(worker, worker.process):
-                        self._start(worker)
+                        try:
+                            self._start(worker)
+                        except OSError as error:  # no process to be had, or no command any more
+                            self.failure = f"{worker.name} cannot be started again: {error}"
                 if self.failure is not None:
                     return
 
