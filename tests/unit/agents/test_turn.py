@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 import topics
-from agents.turn import dead_letter, first_seen, ledger_record, outcome_record, source_of
+from agents.turn import MAX_BYTES, MAX_KEY_BYTES, dead_letter, first_seen, ledger_record, outcome_record, source_of
 from pipeline import trail as trails
 from pipeline.delivery import DeadLetterReason, conclude
 from pipeline.enrich import refused
@@ -29,7 +29,9 @@ def test_an_outcome_is_a_cloud_event_under_the_notifications_key() -> None:
 def test_a_line_of_the_ledger_is_named_by_the_events_coordinates() -> None:
     record = ledger_record(refused("broken", SOURCE, T0, T0), b"key")
     assert (record.topic, record.key) == (topics.LEDGER, b"key")
-    assert dict(record.headers or [])["ce_id"] == b"cargo.status.v1/1/2/3"
+    headers = dict(record.headers or [])
+    assert headers["ce_id"] == b"cargo.status.v1/1/2/3"
+    assert "ce_subject" not in headers, "CloudEvents allows no empty one"
 
 
 def test_a_dead_letter_is_the_original_with_its_history() -> None:
@@ -47,6 +49,37 @@ def test_a_dead_letter_is_the_original_with_its_history() -> None:
 def test_a_content_type_that_says_nothing_is_not_kept(kept: bytes | None) -> None:
     record = dead_letter(None, None, Trail(), DeadLetterReason.BUG, "", [("content-type", kept)])
     assert record.headers == [("herald-reason", b"bug")]
+
+
+@pytest.mark.parametrize(
+    ("size", "error"),
+    [
+        pytest.param(MAX_BYTES, "not JSON", id="just what may be"),
+        pytest.param(MAX_BYTES + 1, f"cut from {MAX_BYTES + 1} bytes; not JSON", id="a byte more"),
+    ],
+)
+def test_of_what_kafka_would_not_take_the_beginning_is_kept_and_its_size_is_told(size: int, error: str) -> None:
+    value = b"<" + b"x" * (size - 1)
+    record = dead_letter(b"k", value, Trail(), DeadLetterReason.INVALID_INPUT, "not JSON")
+    kept = record.value or b""
+    # Not compared as a whole: pytest would spell out fifteen megabytes.
+    assert (len(kept), value.startswith(kept)) == (MAX_BYTES, True)
+    assert trails.read(record.headers, T0_MS).error == error  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("size", "kept", "error"),
+    [
+        pytest.param(MAX_KEY_BYTES, True, "not JSON", id="as long as ours may be"),
+        pytest.param(MAX_KEY_BYTES + 1, False, f"without its key of {MAX_KEY_BYTES + 1} bytes; not JSON", id="longer"),
+    ],
+)
+def test_a_key_that_would_keep_a_refusal_out_of_kafka_is_left_out(size: int, kept: bool, error: str) -> None:
+    key = b"k" * size
+    letter = dead_letter(key, b"v", Trail(), DeadLetterReason.INVALID_INPUT, "not JSON")
+    assert letter.key == (key if kept else None)
+    assert trails.read(letter.headers, T0_MS).error == error  # type: ignore[arg-type]
+    assert ledger_record(refused("not JSON", SOURCE, T0, T0), key).key == letter.key
 
 
 def test_the_first_coordinates_stay() -> None:
