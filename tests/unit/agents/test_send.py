@@ -58,7 +58,7 @@ CLAIMS = "claims-changelog"
 
 
 class Role:
-    """A send role's inside; `die` is what a SIGKILL leaves: the changelog, the committed offsets, Kafka."""
+    """A send role's inside, for one life of its worker; `after_a_crash` makes the next from what a SIGKILL leaves."""
 
     def __init__(self, metrics: Metrics, clock: Clock, engine: Engine, journal: Journal) -> None:
         self.metrics, self.clock, self.engine = metrics, clock, engine
@@ -213,6 +213,20 @@ def another_engine(role: Role) -> Engine:
     return Engine(drain_timeout_s=5.0, halt=Halt(role.metrics.halted), is_member=lambda: True, end=role.engine._end)
 
 
+def held_back(role: Role, topic: str) -> asyncio.Event:
+    """Kafka takes no record of the topic, nor what is sent along with it, until this is set."""
+    acknowledged = asyncio.Event()
+    at_once = role.out.send_all
+
+    async def slowly(records: Sequence[Record]) -> dict[int, int]:
+        if any(one.topic == topic for one in records):
+            await acknowledged.wait()
+        return await at_once(records)
+
+    role.out.send_all = slowly  # type: ignore[method-assign]
+    return acknowledged
+
+
 def answering(*results: SendResult) -> object:
     return lambda notifications: list(results)[: len(notifications)]
 
@@ -230,31 +244,26 @@ async def test_claim_then_call_then_outcome(role: Role) -> None:
 
 
 async def test_the_provider_is_not_called_before_the_claim_is_durable(role: Role) -> None:
-    held = asyncio.Event()
-    durably = role.out.send_all
-
-    async def slowly(records: Sequence[object]) -> dict[int, int]:
-        await held.wait()
-        return await durably(records)  # type: ignore[arg-type]
-
-    role.out.send_all = slowly  # type: ignore[method-assign]
+    acknowledged = held_back(role, CLAIMS)
     await role.offer(record(0))
     await turns()
     assert role.provider.calls == []
-    held.set()
+    acknowledged.set()
     await role.settled()
     assert role.provider.told == ["n-0"]
 
 
 async def test_nothing_is_finished_before_its_outcome_is_durable(role: Role) -> None:
-    role.provider.open.clear()
+    acknowledged = held_back(role, topics.OUTCOMES)
     await role.offer(record(0))
-    await until(lambda: bool(role.provider.calls))
-    assert role.engine.in_flight.watermarks() == {}
+    await until(lambda: "provider answered" in role.journal)
+    await turns()
+    assert (role.statuses(), role.engine.in_flight.watermarks()) == ({}, {})
     assert role.engine.in_flight.records() == 1
-    role.provider.open.set()
+    acknowledged.set()
     await role.settled()
-    assert role.journal.index(f"produced {topics.OUTCOMES}") < len(role.journal)
+    assert role.statuses() == {"n-0": "sent"}
+    assert role.engine.in_flight.watermarks() == {HERE: 1}
 
 
 async def test_what_is_in_flight_is_shown_until_it_is_settled(role: Role, registry: CollectorRegistry) -> None:
@@ -486,19 +495,11 @@ async def test_one_recipients_messages_go_one_call_after_the_other(role: Role) -
 
 
 async def test_keys_are_free_when_the_provider_has_answered_not_when_kafka_has(role: Role) -> None:
-    held = asyncio.Event()
-    durably = role.out.send_all
-
-    async def outcomes_slowly(records: Sequence[object]) -> dict[int, int]:
-        if any(one.topic == topics.OUTCOMES for one in records):  # type: ignore[attr-defined]
-            await held.wait()
-        return await durably(records)  # type: ignore[arg-type]
-
-    role.out.send_all = outcomes_slowly  # type: ignore[method-assign]
+    acknowledged = held_back(role, topics.OUTCOMES)
     await role.offer(*(record(offset, recipient="anna") for offset in range(4)))
     await until(lambda: len(role.provider.calls) == 2)
     assert role.engine.in_flight.records() == 4
-    held.set()
+    acknowledged.set()
     await role.settled()
 
 
