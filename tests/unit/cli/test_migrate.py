@@ -1,0 +1,95 @@
+"""`herald migrate`: forwards without a question, back only when somebody has said yes."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+from click.testing import CliRunner, Result
+
+from cli import migrate as module
+from cli.stack import MIGRATIONS
+from stack import StackError
+
+DSN = "postgresql://somebody@db.example.org/herald"
+QUESTION = "This deletes every outcome"
+
+
+class Change(NamedTuple):
+    """Something that was done to a database."""
+
+    what: str
+    dsn: str
+
+
+class Liquibase:
+    """Writes down what it is told to do."""
+
+    def __init__(self, done: list[Change], dsn: str) -> None:
+        self._done = done
+        self._dsn = dsn
+
+    def update(self) -> None:
+        self._done.append(Change("update", self._dsn))
+
+    def rollback_all(self) -> None:
+        self._done.append(Change("rollback", self._dsn))
+
+
+@pytest.fixture
+def done(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
+    """What was done, in order, to a Postgres that answers."""
+    done: list[Change] = []
+
+    def liquibase(dsn: str, changelog_root: Path) -> Liquibase:
+        assert changelog_root == MIGRATIONS
+        return Liquibase(done, dsn)
+
+    monkeypatch.setattr(module, "Liquibase", liquibase)
+    monkeypatch.setattr(module, "make_partitions", lambda dsn: done.append(Change("partitions", dsn)))
+    monkeypatch.setattr(module, "check", lambda server, address, cancelled: None)
+    return done
+
+
+def migrate(*arguments: str, said: str = "") -> Result:
+    return CliRunner(env={"HERALD_POSTGRES": DSN}).invoke(module.migrate, list(arguments), input=said)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        pytest.param("n\n", id="no"),
+        pytest.param("\n", id="nothing"),
+        pytest.param("perhaps\nno\n", id="neither, then no"),
+        pytest.param("", id="nobody is there"),
+    ],
+)
+def test_a_rollback_that_was_not_confirmed_does_nothing(done: list[Change], said: str) -> None:
+    result = migrate("--rollback-all", said=said)
+    assert QUESTION in result.output
+    assert (result.exit_code, done) == (1, [])
+
+
+def test_a_rollback_that_was_confirmed_takes_everything_back_and_nothing_else(done: list[Change]) -> None:
+    result = migrate("--rollback-all", said="y\n")
+    assert QUESTION in result.output
+    assert (result.exit_code, done) == (0, [Change("rollback", DSN)])
+
+
+def test_without_it_nobody_is_asked_and_partitions_follow_the_schema(done: list[Change]) -> None:
+    result = migrate(said="y\n")
+    assert QUESTION not in result.output
+    assert (result.exit_code, done) == (0, [Change("update", DSN), Change("partitions", DSN)])
+
+
+@pytest.mark.parametrize("arguments", [[], ["--rollback-all"]], ids=["forwards", "back"])
+def test_a_postgres_that_does_not_answer_is_named_before_anybody_is_asked(
+    done: list[Change], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    def away(server: object, address: str, cancelled: object) -> None:
+        raise StackError("HERALD_POSTGRES names db.example.org, which does not answer")
+
+    monkeypatch.setattr(module, "check", away)
+    result = migrate(*arguments, said="y\n")
+    assert "db.example.org, which does not answer" in result.output
+    assert QUESTION not in result.output
+    assert (result.exit_code, done) == (1, [])
