@@ -8,7 +8,7 @@ from rich.console import Console
 
 import topics
 from cli.dlq_plan import PUBLIC
-from cli.dlq_view import counts, line, list_table, show
+from cli.dlq_view import MAX_SHOWN, counts, line, list_table, show
 from pipeline import trail as trails
 from pipeline.deadletters import DeadLetter, Stored, read
 from pipeline.dlq_marks import NOTHING, Act, History, Mark
@@ -98,11 +98,20 @@ def test_a_stranger_does_not_write_to_the_terminal(hostile: str) -> None:
         assert hostile in text, "rich's markup is text"
 
 
-def test_megabytes_are_cut() -> None:
-    for value in (b"x" * 5_000_000, b'["' + b"x" * 5_000_000 + b'"]'):
-        text = shown(letter(value, topics.STATUS))
-        assert f"{len(value)} bytes in all" in text or "…" in text
-        assert len(text) < 30_000
+@pytest.mark.parametrize("unmasked", [False, True], ids=["masked", "unmasked"])
+@pytest.mark.parametrize(
+    ("value", "end"),
+    [
+        pytest.param(b"x" * 5_000_000, "xx\n… 5000000 bytes in all", id="no JSON"),
+        pytest.param(b'["' + b"x" * 5_000_000 + b'"]', "xx\n… 5000004 bytes in all", id="one long text"),
+        pytest.param(b"[" + b"1," * 50_000 + b"1]", "\n… 100003 bytes in all", id="many values"),
+        pytest.param(b"x" * MAX_SHOWN, "\n" + "x" * MAX_SHOWN, id="just what may be"),
+    ],
+)
+def test_megabytes_are_cut_and_their_size_is_told(value: bytes, end: str, unmasked: bool) -> None:
+    text = shown(letter(value, topics.STATUS), unmasked=unmasked)
+    assert text.rstrip("\n").endswith(end)
+    assert len(text) < 30_000
 
 
 def test_deep_json_is_shown_all_the_same() -> None:
