@@ -27,7 +27,7 @@ from streaming.producer import DELIVERY_TIMEOUT_S, Producer, RecordSink
 from streaming.recovery import Tables
 from streaming.store_options import allow_many_files
 from streaming.table import ChangelogTable
-from streaming.watchdog import Patience, end_after, end_process, watch
+from streaming.watchdog import Patience, end_after, end_process, keep_beating, watch
 
 log = structlog.get_logger(__name__)
 
@@ -106,6 +106,7 @@ class RoleApp(faust.App):
             await wait_for_topics(self.policy.kafka, self.policy.topics, self.policy.start_timeout_s)
         except BrokerUnavailable as error:
             self.end(str(error))
+        self.add_future(keep_beating(self.policy.stuck_timeout_s, self.end))
         self._kafka_out.start()
         for one in self.to_open:
             await one.start()

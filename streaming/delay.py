@@ -66,6 +66,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._end = end
         self._clock_ms = clock_ms
         self._paused_until: dict[TopicPartition, int] = {}
+        # Of what stands first, or where that has not been read, of what stood before it: it was due no later.
+        self._due: dict[TopicPartition, int] = {}
         self._position: dict[TopicPartition, int] = {}
         # A new one for each assignment: what was read before it is read again, and a turn may outlast its own.
         self._committed: dict[TopicPartition, int] = {}
@@ -146,15 +148,16 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._patience.forget_all_but(assigned)
         # Somebody else may have been there before a partition comes back.
         self._position = {tp: offset for tp, offset in self._position.items() if tp in assigned}
+        self._due = {tp: due_ms for tp, due_ms in self._due.items() if tp in assigned}
         for tp in assigned:
             # The broker's word counts too: a consumer that has died does not know that there is more to read.
             end = max(self._consumer.highwater(tp) or 0, self._ends.get(tp, 0))
             left = end - self._position.get(tp, end)
             waiting[tp.topic] += left
-            due = self._paused_until.get(tp, 0) <= now_ms
-            self._patience.look(tp, self._position.get(tp), has_work=left > 0 and due)
-            if tp in self._paused_until:
-                overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - self._paused_until[tp])
+            due_ms = self._due.get(tp, now_ms)
+            self._patience.look(tp, self._position.get(tp), has_work=left > 0 and due_ms <= now_ms)
+            if left:
+                overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - due_ms)
         if self._patience.is_over() and not self._halt.reason:
             self._end("what is due is not returned")
         for topic, records in waiting.items():
@@ -218,6 +221,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
                 offsets[tp] = records[ready - 1].offset + 1
                 self._metrics.consumed(tp.topic, ready)
             self._position[tp] = records[ready].offset if ready < len(waits) else records[-1].offset + 1
+            # What cannot be read is due at once, and says nothing of the time.
+            self._due[tp] = waits[min(ready, len(waits) - 1)][0] or now_ms
             if ready < len(waits):
                 self._wait(tp, records[ready].offset, waits[ready][0])
         await self._out.send_all(returned)

@@ -15,6 +15,8 @@ import structlog
 from faust.tables.manager import TableManager
 from faust.types.tuples import TP
 
+from streaming.stand import Stand
+
 if TYPE_CHECKING:
     from streaming.app import ConsumerApp
 
@@ -35,7 +37,7 @@ class Patience:
     """
 
     def __init__(self, limit_s: float, clock: Callable[[], float] = time.monotonic) -> None:
-        self.limit_s = limit_s
+        self._limit_s = limit_s
         self._clock = clock
         self._stands: dict[Hashable, tuple[object, float]] = {}
 
@@ -51,31 +53,22 @@ class Patience:
             return 0.0
         return now - known[1]
 
-    def known(self) -> set[TP]:
-        """The partitions looked at."""
-        return {what for what in self._stands if isinstance(what, TP)}
-
     def forget_all_but(self, those: Collection[Hashable]) -> None:
         for gone in self._stands.keys() - set(those):
             del self._stands[gone]
 
     def is_over(self) -> bool:
         """Whether something stood still for too long when it was last looked at."""
-        return any(self._clock() - since > self.limit_s for _, since in self._stands.values())
+        return any(self._clock() - since > self._limit_s for _, since in self._stands.values())
 
 
 async def watch(app: "ConsumerApp", patience: Patience) -> None:
     """Look once a second, for ever; show what is seen; end the process when patience is over."""
-    with Pulse(patience.limit_s, app.end) as pulse:
-        await _watch(app, patience, pulse)
-
-
-async def _watch(app: "ConsumerApp", patience: Patience, pulse: "Pulse") -> None:
     ends: Mapping[TP, int] = {}
+    shown: Collection[TP] = ()
     ask_at = 0.0
     while True:
         await asyncio.sleep(CHECK_EVERY_S)
-        pulse.beat()
         if app.halt.reason:
             # A restart would only let it go on for a little.
             patience.renew()
@@ -89,18 +82,19 @@ async def _watch(app: "ConsumerApp", patience: Patience, pulse: "Pulse") -> None
                 # A consumer that has died does not know that there is more to read.
                 ends = await app.fetch_consumer.ends(ASK_TIMEOUT_S)
                 ask_at = time.monotonic() + ASK_EVERY_S
-            stood_s = _look(app, patience, ends)
+            stands = app.fetch_consumer.stands(ends)
+            for tp in set(shown) - stands.keys():
+                app.metrics.revoked(*tp)
+            shown = stands.keys()
+            stood_s = _look(app, patience, stands)
         app.metrics.stuck(stood_s)
         if patience.is_over():
             app.end(f"no progress for {stood_s:.0f} s with work to do")
 
 
-def _look(app: "ConsumerApp", patience: Patience, ends: Mapping[TP, int]) -> float:
+def _look(app: "ConsumerApp", patience: Patience, stands: Mapping[TP, Stand]) -> float:
     """Show where every partition stands; returns for how many seconds the worst has stood still."""
-    consumer, ages = app.fetch_consumer, app.engine.in_flight.ages(time.time_ns() // 1_000_000)
-    stands = consumer.stands(ends)
-    for tp in patience.known() - stands.keys():
-        app.metrics.revoked(*tp)
+    ages = app.engine.in_flight.ages(time.time_ns() // 1_000_000)
     patience.forget_all_but(stands)
     worst = 0.0
     for tp, stand in stands.items():
@@ -112,8 +106,16 @@ def _look(app: "ConsumerApp", patience: Patience, ends: Mapping[TP, int]) -> flo
     return worst
 
 
+async def keep_beating(limit_s: float, end: Callable[[str], NoReturn]) -> None:
+    """For ever, on the loop that is to be seen."""
+    with Pulse(limit_s, end) as pulse:
+        while True:
+            pulse.beat()
+            await asyncio.sleep(PULSE_EVERY_S)
+
+
 class Pulse:
-    """Ends the process when ``beat`` has not been called for ``limit_s``: an event loop that hangs cannot see it itself.
+    """Ends the process when ``beat`` has not been called for ``limit_s``: an event loop that hangs cannot see that.
 
     Its heartbeats would go on meanwhile, for Faust's consumer has a loop of its own. Time counts while this thread
     runs: one that was frozen with the process has seen nothing of it.

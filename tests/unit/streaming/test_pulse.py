@@ -1,5 +1,6 @@
 """An event loop that hangs cannot say so itself: a thread that hears nothing of it ends the process."""
 
+import asyncio
 import threading
 import time
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 
 from streaming import watchdog
-from streaming.watchdog import Pulse
+from streaming.watchdog import Pulse, keep_beating
 
 LIMIT_S = 0.2
 SOON_S = 10.0
@@ -56,3 +57,14 @@ def test_it_ends_with_its_loop() -> None:
         (thread,) = [one for one in threading.enumerate() if one.name == "pulse"]
     thread.join(SOON_S)
     assert not thread.is_alive()
+
+
+async def test_a_loop_beats_by_itself_until_it_hangs() -> None:
+    process = Process()
+    beating = asyncio.create_task(keep_beating(LIMIT_S, process.end))
+    await asyncio.sleep(0)
+    hung_until = time.monotonic() + SOON_S
+    while not process.ended.is_set() and time.monotonic() < hung_until:
+        time.sleep(0.005)  # noqa: ASYNC251 this is what hangs
+    assert process.ended.is_set()
+    beating.cancel()
