@@ -364,6 +364,7 @@ class RetryRole:
             kafka="",
             group=group.name,
             instance_id=None,
+            session_timeout_s=world.session_timeout_s,
             tiers={topics.retry(tier_s): topics.tier_name(tier_s) for tier_s in TIERS_S},
             out=SimulatedProducer(life),
             read=delay.reader(world.now_ms),

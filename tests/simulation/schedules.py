@@ -126,6 +126,7 @@ TIMED = (
     "agents.telling",
     "agents.sink",
     "streaming.consumer",
+    "streaming.delay",
     "streaming.engine",
     "streaming.member",
     "tables.claims",
