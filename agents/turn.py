@@ -88,7 +88,8 @@ def dead_letter(
     So it does where a key is longer than any of ours, and left out.
     """
     if key is not None and _bounded(key) is None:
-        key, error = None, f"without its key of {len(key)} bytes; {error}"
+        error = f"without its key of {len(key)} bytes; {error}"
+        key = None
     if value is not None and len(value) > MAX_BYTES:
         value, error = value[:MAX_BYTES], f"cut from {len(value)} bytes; {error}"
     # What is quoted of the input may be somebody's address.
