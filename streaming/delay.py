@@ -28,6 +28,7 @@ log = structlog.get_logger(__name__)
 POLL_MS = 200
 AT_ONCE = 1_000
 COMMIT_TIMEOUT_S = 30.0
+REQUEST_TIMEOUT_S = 40.0
 SHOW_EVERY_S = 1.0
 
 # When a record is due (ms since the epoch), and what it becomes then.
@@ -80,6 +81,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
             "group_id": group,
             "group_instance_id": instance_id,
             "session_timeout_ms": int(session_timeout_s * 1000),
+            # A join waits for members that are silent, and must not be given up before they are.
+            "request_timeout_ms": int((session_timeout_s + REQUEST_TIMEOUT_S) * 1000),
             "heartbeat_interval_ms": int(heartbeat_s(session_timeout_s) * 1000),
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
@@ -158,6 +161,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
             self._patience.look(tp, self._position.get(tp), has_work=left > 0 and due_ms <= now_ms)
             if left:
                 overdue_ms[tp.topic] = max(overdue_ms[tp.topic], now_ms - due_ms)
+            else:
+                self._due.pop(tp, None)
         if self._patience.is_over() and not self._halt.reason:
             self._end("what is due is not returned")
         for topic, records in waiting.items():
@@ -226,7 +231,8 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
             if ready < len(waits):
                 self._wait(tp, records[ready].offset, waits[ready][0])
         await self._out.send_all(returned)
-        if offsets:
+        # A turn that was cut off may outlast its assignment and the next, in which others have got further.
+        if offsets and committed is self._committed:
             committed.update(await self._commit(offsets))
 
     def _wait(self, tp: TopicPartition, offset: int, due_ms: int) -> None:

@@ -1,6 +1,7 @@
 """What is due must be returned: the retry role ends itself when it stands still, and shows what waits and how late."""
 
 import asyncio
+from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import NoReturn
 
@@ -35,6 +36,10 @@ class Tier(Client):
         super().__init__(committed=None, end=end)
         self.is_assigned = self.fetches = True
         self.reads_next = 0
+        self.commits: list[dict[TopicPartition, int]] = []
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.commits.append(offsets)
 
     def assignment(self) -> set[TopicPartition]:
         return {TIER} if self.is_assigned else set()
@@ -206,3 +211,30 @@ async def test_what_cannot_be_read_is_due_and_not_late(role: Role) -> None:
     await role.reads(0)
     role.for_s(0)
     assert (role.shown("waiting_records"), role.shown("overdue_seconds")) == (7, 0)
+
+
+async def test_what_was_late_does_not_make_what_comes_hours_later_late(role: Role) -> None:
+    await role.reads(*range(8))
+    role.for_s(3_600)
+    role.client._end = 9
+    role.for_s(0)
+    assert (role.shown("waiting_records"), role.shown("overdue_seconds")) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("assigned_anew", "commits"), [pytest.param(False, [{TIER: 2}], id="its own"), pytest.param(True, [], id="another")]
+)
+async def test_a_turn_commits_for_its_own_assignment_alone(
+    role: Role, assigned_anew: bool, commits: list[dict[TopicPartition, int]]
+) -> None:
+    """Cut off while it sends, it may have lost the partition and got it back; others were there meanwhile."""
+    durably = role.out.send_all
+
+    async def slowly(records: Sequence[Record]) -> dict[int, int]:
+        if assigned_anew:
+            role.service.on_partitions_assigned({TIER})
+        return await durably(records)
+
+    role.out.send_all = slowly  # type: ignore[method-assign]
+    await role.reads(0, 1)
+    assert role.client.commits == commits
