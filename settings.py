@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     commit_interval_s: float = Field(default=0.5, gt=0)
     start_timeout_s: float = Field(default=60.0, gt=0, description="how long to wait for Kafka and its topics")
     drain_timeout_s: float = Field(default=15.0, gt=0, description="how long work in flight may take to end")
-    stuck_timeout_s: float = Field(default=120.0, gt=0, description="the watchdog's patience")
+    stuck_timeout_s: float = Field(default=120.0, ge=5, description="the watchdog's patience")
 
     window_messages: int = Field(default=4_000, ge=1, description="records in flight on each lane, at most")
     fetch_messages: int = Field(default=1_000, ge=1, description="records in one fetch, at most")

@@ -28,6 +28,7 @@ ASK_EVERY_S = 10.0
 ASK_TIMEOUT_S = 10.0
 RECOVERY = "recovery"
 EXIT_STUCK = 70
+LAST_WORD_S = 5.0
 
 
 class Patience:
@@ -146,6 +147,10 @@ class Pulse:
 
 def end_process(reason: str) -> NoReturn:
     """Leave at once, without cleaning up: what is not committed is done again."""
+    # What keeps the worker from going on may keep it from saying so: a full pipe, a disk.
+    last = threading.Timer(LAST_WORD_S, os._exit, [EXIT_STUCK])
+    last.daemon = True
+    last.start()
     log.critical("worker ends itself", reason=reason)
     os._exit(EXIT_STUCK)
 

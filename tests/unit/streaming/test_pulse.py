@@ -1,6 +1,8 @@
 """An event loop that hangs cannot say so itself: a thread that hears nothing of it ends the process."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 import time
 from typing import Any
@@ -68,3 +70,18 @@ async def test_a_loop_beats_by_itself_until_it_hangs() -> None:
         time.sleep(0.005)  # noqa: ASYNC251 this is what hangs
     assert process.ended.is_set()
     beating.cancel()
+
+
+MUTE = """
+import threading
+from types import SimpleNamespace
+from streaming import watchdog
+watchdog.LAST_WORD_S = 0.1
+watchdog.log = SimpleNamespace(critical=lambda *_, **__: threading.Event().wait())
+watchdog.end_process("nobody reads this")
+"""
+
+
+def test_who_cannot_say_why_ends_all_the_same() -> None:
+    """What the loop hangs in may be the log: a pipe that nobody reads."""
+    assert subprocess.run([sys.executable, "-c", MUTE], check=False, timeout=60).returncode == watchdog.EXIT_STUCK
