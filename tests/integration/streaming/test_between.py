@@ -1,10 +1,9 @@
 """Topics between two times, on the real broker, whatever is in them."""
 
-import uuid
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Message, Producer
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from streaming.between import Unread, read_between
 from tests.fakes import T0_MS
@@ -13,12 +12,8 @@ TIMEOUT_S = 20.0
 
 
 @pytest.fixture
-def topic(kafka: str) -> str:
-    name = f"tail-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
-    for created in admin.create_topics([NewTopic(name, 3, 1)]).values():
-        created.result(TIMEOUT_S)
-    return name
+def topic(new_topic: Callable[[int], str]) -> str:
+    return new_topic(3)
 
 
 def produce(kafka: str, topic: str, stamps_ms: range) -> None:

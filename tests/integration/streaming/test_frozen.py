@@ -4,11 +4,10 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
+from collections.abc import Callable
 
 import pytest
 from confluent_kafka import Consumer, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic
 
 TIMEOUT_S = 20.0
 LINGER_S = 2.0
@@ -16,12 +15,8 @@ STALE_AFTER_S = 4.0
 
 
 @pytest.fixture
-def topic(kafka: str) -> str:
-    name = f"frozen-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
-    for created in admin.create_topics([NewTopic(name, 1, 1)]).values():
-        created.result(TIMEOUT_S)
-    return name
+def topic(new_topic: Callable[[int], str]) -> str:
+    return new_topic(1)
 
 
 def records(kafka: str, topic: str) -> int:

@@ -1,13 +1,13 @@
 """Kafka takes offsets from a member that it has given up, as long as nobody else is in the group: so it gives none."""
 
-import uuid
+import asyncio
+from collections.abc import Callable
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.consumer import consumer as module
 from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.errors import CommitFailedError
-from confluent_kafka.admin import AdminClient, NewTopic
 
 from streaming.coordinator import AttentiveCoordinator
 
@@ -15,12 +15,8 @@ TIMEOUT_S = 20.0
 
 
 @pytest.fixture
-def lane(kafka: str) -> TopicPartition:
-    name = f"given-up-{uuid.uuid4().hex[:8]}"
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
-    for created in admin.create_topics([NewTopic(name, 1, 1)]).values():
-        created.result(TIMEOUT_S)
-    return TopicPartition(name, 0)
+def lane(new_topic: Callable[[int], str]) -> TopicPartition:
+    return TopicPartition(new_topic(1), 0)
 
 
 @pytest.mark.parametrize(
@@ -37,8 +33,9 @@ async def test_who_has_been_given_up_takes_no_offset_back(
 
     async with of_the_group() as other:
         other.subscribe([lane.topic])
-        while not other.assignment():
-            await other.getmany(timeout_ms=100)
+        async with asyncio.timeout(TIMEOUT_S):
+            while not other.assignment():
+                await other.getmany(timeout_ms=100)
         await other.commit({lane: 5})
     async with of_the_group() as given_up:
         # What aiokafka is left with when its heartbeat is refused: partitions, and no generation.
