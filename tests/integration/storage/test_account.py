@@ -16,7 +16,6 @@ from pipeline.outcomes import Status
 from storage.postgres import PostgresOutcomes
 from tests.integration.storage.conftest import NOON, Make
 
-
 # Records of today say when their event was first seen; without, they are rows of before the range that is counted.
 outcome = partial(Make.outcome, first_seen_at=NOON)
 event = partial(Make.event, first_seen_at=NOON)
