@@ -37,6 +37,8 @@ from web.server import HttpServer, operations_app
 POSTGRES_TIMEOUT_S = 10.0
 REDIS_TIMEOUT_S = 2.0
 REQUEST_TIMEOUT_S = 10.0
+# A query asks Redis, and Postgres twice at most: a request outlasts all three, and says what Redis knows.
+QUERY_TIMEOUT_S = 3.0
 CIRCUIT_WAIT_S = 1.0
 DEAD_LETTERS_WINDOW = 2_000
 STATUS_TTL_S = 7 * 86_400.0
@@ -72,7 +74,7 @@ def _add_api(http: web.Application, app: RoleApp, settings: Settings) -> None:
     from storage.redis import StatusCache
     from web.server import add_status_api
 
-    postgres = PostgresStatuses(settings.postgres, timeout_s=POSTGRES_TIMEOUT_S, pool_size=8)
+    postgres = PostgresStatuses(settings.postgres, timeout_s=QUERY_TIMEOUT_S, pool_size=8)
     cache = StatusCache(settings.redis, timeout_s=REDIS_TIMEOUT_S, ttl_s=STATUS_TTL_S)
     app.to_open += [postgres, cache]
     add_status_api(http, statuses=StatusReader(cache, postgres), api_keys=settings.api_keys)
@@ -204,7 +206,6 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         ),
         dispatch=dispatch,
         circuit_log=circuit_log,
-        claims=claims,
         call_timeout_s=settings.provider_timeout_s,
         metrics=metrics,
         clock_ms=now_ms,

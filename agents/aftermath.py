@@ -65,6 +65,10 @@ class Aftermath:
         self._due_ms = {}
         self._reading = self._engine.spawn(self._read(windows)) if windows else None
 
+    def forget(self) -> None:
+        """Nothing is in doubt any more: what was read, every outcome of some minutes perhaps, is of no use."""
+        self._due_ms = {}
+
     async def is_known(self, one: Sending) -> bool:
         """Whether the attempt has led to an outcome or a wait already. Raises Unread."""
         if self._reading is not None:

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import Any
 
+import msgspec
 from faust.types import StreamT
 from faust.types.tuples import TP
 
@@ -28,6 +29,7 @@ from pipeline.circuit import CircuitState
 from pipeline.delivery import DeadLetterReason
 from pipeline.dispatch import Call, Dispatch
 from pipeline.notifications import Channel, Lane
+from pipeline.outcomes import Outcome
 from streaming.app import ConsumerApp
 from streaming.engine import Engine
 from streaming.inflight import Fetch
@@ -79,6 +81,7 @@ class Sender:
             if not fetch.live:
                 continue
             refused: list[Record] = []
+            failed: list[Outcome] = []
             passed = spoilt = 0
             done = self._claims.done(fetch.tp)
             for record in fetch.records:
@@ -89,6 +92,7 @@ class Sender:
                 sending = read(record, fetch, now_ms)
                 if isinstance(sending, Unsendable):
                     refused += sending.records
+                    failed += [sending.outcome] if sending.outcome else []
                     spoilt += 1
                     continue
                 if self._recent.meet(sending.notification.id, sending.trail, fetch.tp, record.offset):
@@ -98,6 +102,7 @@ class Sender:
                 self._dispatch.push(lane, Item(record.key, len(record.value), now, sending))
             if refused:
                 await self._out.send_all(refused)
+                self._metrics.outcomes(failed)
                 self._metrics.dead_lettered(Counter({DeadLetterReason.INVALID_INPUT: spoilt}))
             if passed or spoilt:
                 self._engine.in_flight.finish(fetch, passed + spoilt)
@@ -165,6 +170,7 @@ class Sender:
                 keys.pop_all()
                 self._release(call, again)
                 await self._out.send_all(self._teller.records(judged))
+                self._teller.count(judged)
                 await self._claims.finish(claimed, _offsets(again))
                 finished = [*(item.value for item in known), *(one for one, _ in judged)]
                 for fetch, count in Counter(one.fetch for one in finished).items():
@@ -195,9 +201,21 @@ class Sender:
             return [], items
         known: Batch = []
         unknown: Batch = []
+        doubted: Batch = []
         for item in items:
-            in_doubt = self._claims.is_in_doubt(item.value.fetch.tp, item.value.record.offset)
-            (known if in_doubt and await self._aftermath.is_known(item.value) else unknown).append(item)
+            one = item.value
+            if not self._claims.is_in_doubt(one.fetch.tp, one.record.offset):
+                unknown.append(item)
+                continue
+            doubted.append(item)
+            if await self._aftermath.is_known(one):
+                known.append(item)
+            else:
+                unknown.append(msgspec.structs.replace(item, value=one.doubted()))
+        if _is_live(doubted):
+            self._claims.settle(_offsets(doubted))
+            if not self._claims.has_doubts:
+                self._aftermath.forget()
         if known:
             self._metrics.duplicates("send", len(known))
         return known, unknown

@@ -13,7 +13,7 @@ from pipeline import trail as trails
 from pipeline.delivery import DeadLetterReason, Verdict, conclude
 from pipeline.errors import InvalidInput
 from pipeline.notifications import Notification
-from pipeline.outcomes import Status
+from pipeline.outcomes import Outcome, Status
 from pipeline.retry import RetryAt
 from pipeline.trail import Trail
 from streaming.inflight import Fetch
@@ -23,19 +23,29 @@ notification_of = msgspec.json.Decoder(Notification)
 
 
 class Sending(msgspec.Struct, frozen=True):
-    """A notification on its way through this worker; ``record`` keeps its bytes for a retry or a dead letter."""
+    """A notification on its way through this worker; ``record`` keeps its bytes for a retry or a dead letter.
+
+    ``cut_short``: a worker that is gone had claimed it, and whether its call reached the provider is not known; what
+    becomes of that is not decided yet.
+    """
 
     notification: Notification
     trail: Trail
     record: Any
     fetch: Fetch
+    cut_short: bool = False
+
+    def doubted(self) -> "Sending":
+        """As a worker that is gone has left it behind."""
+        return msgspec.structs.replace(self, trail=msgspec.structs.replace(self.trail, in_doubt=True), cut_short=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """What a record leaves behind that cannot be sent: a dead letter, and an outcome where it is a notification."""
+    """What a record leaves behind that cannot be sent: a dead letter, and its outcome where it is a notification."""
 
     records: list[Record]
+    outcome: Outcome | None = None
 
 
 def read(record: Any, fetch: Fetch, now_ms: int) -> Sending | Unsendable:
@@ -48,7 +58,7 @@ def read(record: Any, fetch: Fetch, now_ms: int) -> Sending | Unsendable:
         return Sending(notification, trails.read(record.headers, now_ms), record, fetch)
     except InvalidInput as refusal:
         outcome = conclude(notification, Status.TECHNICAL_FAILURE, now_ms, attempts=0, reason=str(refusal))
-        return Unsendable([outcome_record(outcome), _refused(record, refusal)])
+        return Unsendable([outcome_record(outcome), _refused(record, refusal)], outcome)
 
 
 def attempt_of(record: Any) -> tuple[str, Trail] | None:

@@ -19,7 +19,6 @@ from pipeline.errors import Unconfirmed
 from pipeline.outcomes import Status
 from pipeline.ports import Provider, SendResult
 from streaming.producer import Record
-from tables.claims import Claims
 
 log = structlog.get_logger(__name__)
 
@@ -31,7 +30,7 @@ Judged = list[tuple[Sending, Verdict]]
 
 
 class Teller:
-    """The provider of one channel; ``claims`` knows which messages a worker that is gone may have told."""
+    """The provider of one channel."""
 
     def __init__(
         self,
@@ -40,7 +39,6 @@ class Teller:
         policy: SendPolicy,
         dispatch: Dispatch[Sending],
         circuit_log: CircuitLog,
-        claims: Claims,
         call_timeout_s: float,
         metrics: Metrics,
         clock_ms: Callable[[], int],
@@ -51,7 +49,6 @@ class Teller:
         self._policy = policy
         self._dispatch = dispatch
         self._circuit_log = circuit_log
-        self._claims = claims
         self._call_timeout_s = call_timeout_s
         self._metrics = metrics
         self._clock_ms = clock_ms
@@ -65,27 +62,23 @@ class Teller:
         now_ms = self._clock_ms()
         judged: Judged = []
         to_send: Batch = []
-        doubted: list[Sending] = []
-        has_doubts = self._claims.has_doubts
         for item in items:
             one = item.value
-            claimed = has_doubts and self._claims.is_in_doubt(one.fetch.tp, one.record.offset)
-            outcome = before_sending(one.notification, one.trail, claimed=claimed, now_ms=now_ms, policy=self._policy)
-            if claimed:
-                doubted.append(one)
-                item = _doubted(item)
+            outcome = before_sending(
+                one.notification, one.trail, cut_short=one.cut_short, now_ms=now_ms, policy=self._policy
+            )
             if outcome is None:
                 to_send.append(item)
             else:
-                judged.append((item.value, Verdict(outcome=outcome)))
-        self._doubt(doubted, now_ms)
+                judged.append((one, Verdict(outcome=outcome)))
+        self._doubt([item.value for item in items if item.value.cut_short], now_ms)
         again: Batch = []
         if to_send:
             results = await self._call(call, [item.value for item in to_send])
             now_ms = self._clock_ms()
             for item, result in zip(to_send, results, strict=True):
                 if self._dispatch.costs_nothing(result):
-                    again.append(item)
+                    again.append(_decided(item))
                 else:
                     judged.append((item.value, self._judge(item.value, result, now_ms)))
         return judged, again
@@ -135,16 +128,20 @@ class Teller:
             return Verdict(outcome=outcome, dead_letter=DeadLetterReason.BUG)
 
     def records(self, verdicts: Judged) -> list[Record]:
-        """What the verdicts call for, counted."""
+        """What the verdicts call for."""
+        return records_of(verdicts, self._provider.name)
+
+    def count(self, verdicts: Judged) -> None:
+        """What they call for is durable."""
         self._metrics.outcomes([verdict.outcome for _, verdict in verdicts if verdict.outcome])
         tiers = Counter(topics.tier_name(verdict.retry.tier_s) for _, verdict in verdicts if verdict.retry)
         for tier, notifications in tiers.items():
             self._metrics.retried(self._provider.channel, tier, notifications)
         self._metrics.dead_lettered(Counter(verdict.dead_letter for _, verdict in verdicts if verdict.dead_letter))
-        return records_of(verdicts, self._provider.name)
 
 
-def _doubted(item: Item[Sending]) -> Item[Sending]:
-    one = item.value
-    trail = msgspec.structs.replace(one.trail, in_doubt=True)
-    return msgspec.structs.replace(item, value=msgspec.structs.replace(one, trail=trail))
+def _decided(item: Item[Sending]) -> Item[Sending]:
+    """What was cut short is decided on once, however often it goes back in line."""
+    if not item.value.cut_short:
+        return item
+    return msgspec.structs.replace(item, value=msgspec.structs.replace(item.value, cut_short=False))

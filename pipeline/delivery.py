@@ -132,21 +132,22 @@ def _failed(
 
 
 def before_sending(
-    notification: Notification, trail: Trail, *, claimed: bool, now_ms: int, policy: SendPolicy
+    notification: Notification, trail: Trail, *, cut_short: bool, now_ms: int, policy: SendPolicy
 ) -> Outcome | None:
     """The outcome of a notification that must not be sent (any more), or None: send it.
 
-    ``claimed`` says that a worker that is gone had claimed it: whether its call reached the provider is not known.
+    ``cut_short`` says that a worker that is gone had begun this attempt: whether its call reached the provider is not
+    known, and if it is made again it is still the same attempt.
     """
     expired = from_ms(now_ms) > notification.expires_at
-    if (claimed or trail.in_doubt) and (expired or not policy.may_send_again(notification, now_ms)):
+    if (cut_short or trail.in_doubt) and (expired or not policy.may_send_again(notification, now_ms)):
         return conclude(
             notification,
             Status.UNCONFIRMED,
             now_ms,
-            attempts=trail.attempts + claimed,
+            attempts=trail.attempts + cut_short,
             provider=policy.provider,
-            reason="the worker ended during the call" if claimed else "too late to send it again",
+            reason="the worker ended during the call" if cut_short else "too late to send it again",
         )
     if not expired:
         return None

@@ -67,12 +67,18 @@ class Claims:
 
     @property
     def has_doubts(self) -> bool:
-        """Whether a worker that is gone left any claim behind."""
+        """Whether a worker that is gone left any claim behind that has not been settled yet."""
         return self._has_doubts
 
     def is_in_doubt(self, tp: TP, offset: int) -> bool:
         """Whether a worker that is gone had claimed the record."""
         return offset in self._partitions[tp].in_doubt
+
+    def settle(self, offsets: Mapping[TP, Sequence[int]]) -> None:
+        """The doubts about these are decided here; until they are done, their row still tells whoever comes next."""
+        for tp, some in offsets.items():
+            self._partitions[tp].in_doubt.difference_update(some)
+        self._has_doubts = any(one.in_doubt for one in self._partitions.values())
 
     async def claim(self, offsets: dict[TP, list[int]]) -> Claimed:
         """Returns when a crash can no longer hide that these are being sent. Raises ProduceFailed, Drained."""

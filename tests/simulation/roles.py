@@ -243,7 +243,6 @@ class SendRole(ConsumerRole):
             policy=world.policy,
             dispatch=dispatch,
             circuit_log=circuit_log,
-            claims=claims,
             call_timeout_s=CALL_TIMEOUT_S,
             metrics=app.metrics,
             clock_ms=world.now_ms,

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app import _for_urgent
+from app import QUERY_TIMEOUT_S, REDIS_TIMEOUT_S, REQUEST_TIMEOUT_S, _for_urgent
 from settings import Settings
 
 
@@ -19,3 +19,8 @@ from settings import Settings
 )
 def test_calls_that_a_provider_keeps_for_urgent(calls: int, setting: int, kept: int) -> None:
     assert _for_urgent(calls, Settings(calls_for_urgent=setting)) == kept
+
+
+def test_a_query_gives_postgres_up_before_its_request_is_given_up() -> None:
+    """It asks Redis, then Postgres for the outcome, then for the birth; what Redis knows must still be said."""
+    assert REDIS_TIMEOUT_S + 2 * QUERY_TIMEOUT_S < REQUEST_TIMEOUT_S

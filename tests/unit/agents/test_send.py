@@ -97,7 +97,6 @@ class Role:
             ),
             dispatch=dispatch,
             circuit_log=circuit_log,
-            claims=self.claims,
             call_timeout_s=self.call_timeout_s,
             metrics=self.metrics,
             clock_ms=self.clock,
@@ -264,6 +263,33 @@ async def test_nothing_is_finished_before_its_outcome_is_durable(role: Role) -> 
     await role.settled()
     assert role.statuses() == {"n-0": "sent"}
     assert role.engine.in_flight.watermarks() == {HERE: 1}
+
+
+async def test_an_outcome_counts_when_it_is_durable(role: Role, registry: CollectorRegistry) -> None:
+    """Else a worker that ends here and its successor would both count it, and the account would not close."""
+
+    def counted() -> float | None:
+        labels = {"channel": "sms", "provider": "fake", "status": "sent"}
+        return registry.get_sample_value("herald_outcomes_total", labels)
+
+    acknowledged = held_back(role, topics.OUTCOMES)
+    await role.offer(record(0))
+    await until(lambda: "provider answered" in role.journal)
+    await turns()
+    assert not counted()
+    acknowledged.set()
+    await role.settled()
+    assert counted() == 1
+
+
+async def test_a_notification_whose_headers_cannot_be_read_has_ended_and_counts(
+    role: Role, registry: CollectorRegistry
+) -> None:
+    broken = record(0)._replace(headers=[("herald-attempts", b"many")])
+    await role.sent(broken, record(1))
+    assert role.statuses() == {"n-0": "technical-failure", "n-1": "sent"}
+    labels = {"channel": "sms", "provider": "none", "status": "technical-failure"}
+    assert registry.get_sample_value("herald_outcomes_total", labels) == 1
 
 
 async def test_what_is_in_flight_is_shown_until_it_is_settled(role: Role, registry: CollectorRegistry) -> None:
@@ -465,6 +491,27 @@ async def test_a_call_that_a_crash_cut_short_is_in_doubt(
     await second.sent(record(0), record(1))
     assert role.provider.told + [one for one in second.provider.told if one == "n-0"] == told
     assert second.statuses() == {"n-0": status, "n-1": "sent"}
+    assert {one["attempts"] for one in second.out.values(topics.OUTCOMES)} == {1}, "made again, it is the same attempt"
+    assert not second.claims.has_doubts, "it has been decided on"
+    await second.sender.stop()
+
+
+async def test_a_doubt_is_decided_on_once_however_often_the_provider_is_away(
+    role: Role, registry: CollectorRegistry
+) -> None:
+    role.provider.open.clear()
+    await role.offer(record(0))
+    await until(lambda: bool(role.provider.calls))
+    second = await after_a_crash(role, send_again=True, circuit=CircuitPolicy(failures=1, wait_s=0.0, longest_wait_s=0))
+    second.provider.answer = down
+    await second.offer(record(0))
+    await until(lambda: len(second.provider.calls) >= 5)
+    second.provider.answer = accept_all
+    await second.settled()
+    (ended,) = second.out.values(topics.OUTCOMES)
+    assert (ended["status"], ended["attempts"]) == ("sent", 1)
+    doubts = {"channel": "sms", "decision": "send-again"}
+    assert registry.get_sample_value("herald_in_doubt_total", doubts) == 1
     await second.sender.stop()
 
 

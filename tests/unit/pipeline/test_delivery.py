@@ -127,7 +127,7 @@ STALE_MS = T0_MS + 86_400_001
 
 
 @pytest.mark.parametrize(
-    ("claimed", "trail", "now_ms", "policy", "ends"),
+    ("cut_short", "trail", "now_ms", "policy", "ends"),
     [
         pytest.param(False, FRESH, T0_MS, GIVE_UP, None, id="the usual: send"),
         pytest.param(False, FRESH, STALE_MS - 1, GIVE_UP, None, id="in its last moment: send"),
@@ -141,13 +141,13 @@ STALE_MS = T0_MS + 86_400_001
         pytest.param(True, FRESH, STALE_MS, GIVE_UP, (Status.UNCONFIRMED, 1), id="doubt goes before staleness"),
     ],
 )
-def test_before_sending(claimed: bool, trail: Trail, now_ms: int, policy: SendPolicy, ends: object) -> None:
-    outcome = before_sending(notification(), trail, claimed=claimed, now_ms=now_ms, policy=policy)
+def test_before_sending(cut_short: bool, trail: Trail, now_ms: int, policy: SendPolicy, ends: object) -> None:
+    outcome = before_sending(notification(), trail, cut_short=cut_short, now_ms=now_ms, policy=policy)
     assert (None if outcome is None else (outcome.status, outcome.attempts)) == ends
 
 
 def test_what_was_never_told_to_a_provider_names_none() -> None:
-    outcome = before_sending(notification(), FRESH, claimed=False, now_ms=STALE_MS, policy=GIVE_UP)
+    outcome = before_sending(notification(), FRESH, cut_short=False, now_ms=STALE_MS, policy=GIVE_UP)
     assert outcome is not None
     assert (outcome.provider, outcome.provider_reference) == (None, None)
 
