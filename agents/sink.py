@@ -64,9 +64,11 @@ class Sink:
     async def outcomes(self, fetches: Sequence[Fetch]) -> None:
         """Returns when every outcome is a row. Raises Drained, StorageUnavailable after an hour."""
         records, outcomes = await self._decoded(fetches, outcomes_of)
-        await self._stored(records, lambda: self.store.store_outcomes(outcomes))
-        written = [(one.notification_id, record.value) for one, record in zip(outcomes, records, strict=True)]
-        await self._cached(self.cache.put_outcomes(written))
+        new = await self._stored(records, lambda: self.store.store_outcomes(outcomes))
+        # Where Postgres kept another outcome, or none, the cache must not say this one: of those it is asked instead.
+        if new == len(records):
+            written = [(one.notification_id, record.value) for one, record in zip(outcomes, records, strict=True)]
+            await self._cached(self.cache.put_outcomes(written))
 
     async def events(self, fetches: Sequence[Fetch]) -> None:
         """Returns when every line of the ledger is a row. Raises as `outcomes`."""
@@ -100,9 +102,10 @@ class Sink:
                     await self._set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal))
         return records, values
 
-    async def _stored(self, records: Sequence[Any], store: Callable[[], Awaitable[StoreResult]]) -> None:
+    async def _stored(self, records: Sequence[Any], store: Callable[[], Awaitable[StoreResult]]) -> int:
+        """How many of them were new."""
         if not records:
-            return
+            return 0
         started = time.perf_counter()
         result = await self._patiently(store)
         for rejected in result.rejected:
@@ -110,6 +113,7 @@ class Sink:
         self.guard.note(len(records), dead=len(result.rejected), bugs=len(result.rejected))
         known = len(records) - result.stored - len(result.rejected)
         self.metrics.stored("postgres", new=result.stored, known=known, seconds=time.perf_counter() - started)
+        return result.stored
 
     async def _patiently(self, store: Callable[[], Awaitable[StoreResult]]) -> StoreResult:
         wait_s, give_up_at = FIRST_WAIT_S, time.monotonic() + GIVE_UP_AFTER_S

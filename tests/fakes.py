@@ -163,11 +163,15 @@ class FakeProvider:
 
 @dataclass
 class Store:
-    """An OutcomeStore; each call takes the next of ``troubles`` and raises it, until there are none left."""
+    """An OutcomeStore; each call takes the next of ``troubles`` and raises it, until there are none left.
+
+    So many rows of a call are ``known`` already.
+    """
 
     journal: Journal = field(default_factory=list)
     troubles: list[Exception] = field(default_factory=list)
     rejects: dict[int, str] = field(default_factory=dict)
+    known: int = 0
     rows: list[object] = field(default_factory=list)
 
     async def store_outcomes(self, outcomes: Sequence[object]) -> StoreResult:
@@ -182,7 +186,7 @@ class Store:
             raise self.troubles.pop(0)
         kept = [row for index, row in enumerate(rows) if index not in self.rejects]
         self.rows += kept
-        return StoreResult(len(kept), tuple(Rejected(index, reason) for index, reason in self.rejects.items()))
+        return StoreResult(len(kept) - self.known, tuple(Rejected(index, reason) for index, reason in self.rejects.items()))
 
 
 @dataclass

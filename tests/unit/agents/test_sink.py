@@ -161,6 +161,21 @@ async def test_what_postgres_refuses_is_set_aside(sink: Sink, store: Store, out:
     )
 
 
+@pytest.mark.parametrize(
+    ("rejects", "known"), [pytest.param({1: "too long"}, 0, id="refused"), pytest.param({}, 1, id="had another one")]
+)
+async def test_of_what_postgres_did_not_keep_the_cache_hears_nothing(
+    sink: Sink, store: Store, cache: Cache, rejects: dict[int, str], known: int
+) -> None:
+    """It would say for days what Postgres does not: of the rest of the batch, Postgres is asked as well."""
+    store.rejects, store.known = rejects, known
+    await sink.outcomes([fetch(*outcomes("a", "b", "c"))])
+    assert cache.kept == []
+    store.rejects, store.known = {}, 0
+    await sink.outcomes([fetch(*outcomes("d"))])
+    assert [id for id, _ in cache.kept] == ["d"]  # type: ignore[misc,has-type]
+
+
 def an_outcome(offset: int) -> Consumed:
     return consumed(outcome_record(outcome()), offset)
 
