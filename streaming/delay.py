@@ -76,13 +76,14 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._ends: dict[TopicPartition, int] = {}
         self._in_turn = asyncio.Lock()
         self._tiers = tiers
+        # A join waits for members that are silent, and must not be given up before they are.
+        self._join_s = session_timeout_s + REQUEST_TIMEOUT_S
         self._settings = {
             "bootstrap_servers": kafka,
             "group_id": group,
             "group_instance_id": instance_id,
             "session_timeout_ms": int(session_timeout_s * 1000),
-            # A join waits for members that are silent, and must not be given up before they are.
-            "request_timeout_ms": int((session_timeout_s + REQUEST_TIMEOUT_S) * 1000),
+            "request_timeout_ms": int(self._join_s * 1000),
             "heartbeat_interval_ms": int(heartbeat_s(session_timeout_s) * 1000),
             "enable_auto_commit": False,
             "auto_offset_reset": "earliest",
@@ -94,7 +95,11 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         coordinator.install()
         self._consumer = AIOKafkaConsumer(**self._settings)
         self._consumer.subscribe(tuple(self._tiers), listener=self)
-        await self._consumer.start()
+        try:
+            # It returns with partitions, and waits for them as long as it takes.
+            await asyncio.wait_for(self._consumer.start(), self._join_s)
+        except TimeoutError:
+            self._end("the group did not take it in in time")
 
     def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
         """A turn goes on: its commit is refused where it comes too late."""
@@ -113,13 +118,12 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
     @Service.task
     async def _serve(self) -> None:
         try:
-            await self._serve_until_stopped()
+            await asyncio.gather(self._serve_until_stopped(), self._ask_ends())
         except Exception as error:
             log.critical("the retry role cannot go on", exc_info=error)
             self._end(f"{type(error).__name__}: {error}")
 
     async def _serve_until_stopped(self) -> None:
-        self.add_future(self._ask_ends())
         while not self.should_stop:
             now_ms = self._clock_ms()
             self._show(now_ms)

@@ -238,3 +238,53 @@ async def test_a_turn_commits_for_its_own_assignment_alone(
     role.out.send_all = slowly  # type: ignore[method-assign]
     await role.reads(0, 1)
     assert role.client.commits == commits
+
+
+class Group(Tier):
+    """What aiokafka's consumer does besides, as `DelayService` asks for it."""
+
+    def __init__(self) -> None:
+        super().__init__(end=0)
+        self.joins = asyncio.Event()
+        self.joins.set()
+
+    def subscribe(self, *_: object, **__: object) -> None: ...
+
+    async def start(self) -> None:
+        await self.joins.wait()
+
+    async def stop(self) -> None: ...
+
+    async def getmany(self, **_: object) -> dict[TopicPartition, list[object]]:
+        await asyncio.sleep(0.001)
+        return {}
+
+
+@pytest.fixture
+def group(role: Role, monkeypatch: pytest.MonkeyPatch) -> Group:
+    group = Group()
+    monkeypatch.setattr(module, "AIOKafkaConsumer", lambda **_: group)
+    return group
+
+
+@pytest.mark.parametrize("asked", ["end_offsets", "getmany"])
+async def test_whatever_breaks_ends_the_process(role: Role, group: Group, asked: str) -> None:
+    """Also what looks beside the turns: else the role would stand still, and be called alive."""
+    ended: list[str] = []
+
+    async def breaks(*_: object, **__: object) -> None:
+        raise ValueError("not as it should be")
+
+    setattr(group, asked, breaks)
+    role.service._end = ended.append  # type: ignore[assignment]
+    await role.service.start()
+    await until(lambda: bool(ended))
+    assert ended == ["ValueError: not as it should be"]
+    await role.service.stop()
+
+
+async def test_a_group_that_does_not_take_it_in_ends_the_process(role: Role, group: Group) -> None:
+    group.joins.clear()
+    role.service._join_s = 0.01
+    with pytest.raises(Ended, match="the group did not take it in in time"):
+        await role.service.on_start()
