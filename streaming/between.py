@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import TypeVar
 
-from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 T = TypeVar("T")
 
@@ -40,6 +40,8 @@ def _read(kafka: str, topics: Sequence[str], begin_ms: int, end_ms: int, on_reco
             "group.id": f"herald-tail-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            # What stood last before the end may be gone, or be a transaction's marker.
+            "enable.partition.eof": True,
             # Compressed, which is several times as much when it is read; beside a worker that works.
             "fetch.message.max.bytes": 256 << 10,
             "queued.max.messages.kbytes": 16_384,
@@ -52,19 +54,23 @@ def _read(kafka: str, topics: Sequence[str], begin_ms: int, end_ms: int, on_reco
         deadline = time.monotonic() + TIMEOUT_S
         while left:
             messages = consumer.consume(AT_ONCE, timeout=1.0)
-            if messages:
-                deadline = time.monotonic() + TIMEOUT_S
-            elif time.monotonic() > deadline:
-                raise Unread(f"nothing came of {len(left)} partitions for {TIMEOUT_S:g} s")
             for message in messages:
-                if (error := message.error()) is not None:
+                error = message.error()
+                if error is not None and error.code() != KafkaError._PARTITION_EOF:
                     raise KafkaException(error)
                 tp = (str(message.topic()), int(message.partition() or 0))
+                if tp not in left:
+                    continue
+                deadline = time.monotonic() + TIMEOUT_S
+                _, end = left[tp]
                 offset = int(message.offset() or 0)
-                if tp in left and offset < left[tp][1]:
+                if error is None and offset < end:
                     on_record(message)
-                    if offset + 1 >= left[tp][1]:
-                        del left[tp]
+                if error is not None or offset + 1 >= end:
+                    del left[tp]
+                    consumer.pause([TopicPartition(*tp)])
+            if time.monotonic() > deadline:
+                raise Unread(f"nothing came of {len(left)} partitions for {TIMEOUT_S:g} s")
     finally:
         consumer.close()
 

@@ -47,6 +47,20 @@ async def test_nothing_so_young(kafka: str, topic: str) -> None:
     assert await between(kafka, topic, T0_MS + 10) == []
 
 
+async def test_what_stands_last_may_be_a_transactions_marker(
+    kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing comes of it, and what comes later is of no interest: without an end in sight it would be read for ever."""
+    monkeypatch.setattr("streaming.between.TIMEOUT_S", 5.0)
+    produce(kafka, topic, range(T0_MS, T0_MS + 2))
+    producer = Producer({"bootstrap.servers": kafka, "log_level": 0, "transactional.id": topic})
+    producer.init_transactions(TIMEOUT_S)
+    producer.begin_transaction()
+    producer.produce(topic, b"value", str(T0_MS + 2).encode(), partition=0, timestamp=T0_MS + 2)
+    producer.commit_transaction(TIMEOUT_S)
+    assert await between(kafka, topic, T0_MS, 2 * T0_MS) == [T0_MS, T0_MS + 1, T0_MS + 2]
+
+
 async def test_an_empty_topic(kafka: str, topic: str) -> None:
     assert await between(kafka, topic, 0) == []
 
