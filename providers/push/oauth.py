@@ -33,7 +33,8 @@ class AccessTokens:
     async def get(self, *, deadline: float) -> str:
         """A token that is good for now.
 
-        Raises `Unavailable`, whatever went wrong: without a token nobody can have been told.
+        Raises `Throttled` where no connection was free in time, `Unavailable` whatever else went wrong: without a token
+        nobody can have been told.
         """
         if self._is_usable():
             return self._token
@@ -60,16 +61,20 @@ class AccessTokens:
             answer = await self._http.post(
                 self._account.token_uri, urlencode(form).encode(), HEADERS, deadline=deadline
             )
-            if answer.status != 200:
-                raise status_error(answer)
-            grant = msgspec.json.decode(answer.body, type=Grant)
         except Throttled:
             raise  # for want of a connection of our own: nobody was asked
         except DeliveryError as error:
-            raise Unavailable(
-                f"no access token: {error.problem}", code=error.code, retry_after_s=error.retry_after_s
-            ) from error
+            raise _no_token(error) from error
+        if answer.status != 200:
+            # A 429 too: who asks for tokens too often can tell nobody, and the circuit is to know.
+            raise _no_token(status_error(answer))
+        try:
+            grant = msgspec.json.decode(answer.body, type=Grant)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise Unavailable("no access token: the answer breaks its contract") from error
         self._token = grant.access_token
         self._usable_until = asked_at + max(grant.expires_in - REFRESH_MARGIN_S, grant.expires_in / 2)
+
+
+def _no_token(error: DeliveryError) -> Unavailable:
+    return Unavailable(f"no access token: {error.problem}", code=error.code, retry_after_s=error.retry_after_s)
