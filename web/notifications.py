@@ -71,7 +71,8 @@ def _notification_id(value: str) -> UUID:
 
 def _shipment_id(value: str | None) -> str:
     if value is None or SHIPMENT_ID_FORM.fullmatch(value) is None:
-        raise ApiProblem(400, "shipment_id is needed: 1 to 200 characters, no control characters.", field="shipment_id")
+        needed = f"shipment_id is needed: 1 to {ID_LENGTH} characters, no control characters."
+        raise ApiProblem(400, needed, field="shipment_id")
     return value
 
 

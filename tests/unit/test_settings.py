@@ -62,6 +62,9 @@ def test_what_is_typed_is_what_is_read(monkeypatch: pytest.MonkeyPatch, name: st
         pytest.param("provider_timeout_s", "11", id="longer than a drain has"),
         pytest.param("smtp_sender", "Cargo Herald", id="a sender without an address"),
         pytest.param("role", "cook", id="an unknown role"),
+        pytest.param("api_keys", f"{'a' * 64},in-clear", id="a key in clear"),
+        pytest.param("api_keys", "A" * 64, id="a digest as some tools write it"),
+        pytest.param("api_keys", "a" * 63, id="a digest that lacks an end"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, typed: str) -> None:
