@@ -13,7 +13,16 @@ from faust.types import StreamT
 
 import topics
 from agents.guard import DeadLetterGuard
-from agents.turn import CONTENT_TYPE, dead_letter, encode, first_seen, ledger_record, outcome_record, source_of
+from agents.turn import (
+    CONTENT_TYPE,
+    RECORDS_AT_ONCE,
+    dead_letter,
+    encode,
+    first_seen,
+    ledger_record,
+    outcome_record,
+    source_of,
+)
 from observability.metrics import Metrics
 from observability.redaction import redact_text
 from pipeline import trail as trails
@@ -36,10 +45,6 @@ from tables.seen import SeenEvents
 from tables.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
-
-# One event may have a thousand recipients, and one document a thousand events: all of them neither fit into a worker,
-# nor should they be made again after a crash.
-RECORDS_AT_ONCE = 5_000
 
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 

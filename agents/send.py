@@ -23,6 +23,7 @@ from agents.guard import DeadLetterGuard
 from agents.recent import Recent
 from agents.sending import Sending, Unsendable, attempt_of, read
 from agents.telling import Batch, Teller
+from agents.turn import RECORDS_AT_ONCE
 from observability.metrics import Metrics
 from pipeline.batching import Item
 from pipeline.circuit import CircuitState
@@ -38,8 +39,6 @@ from streaming.watchdog import Patience
 from tables.claims import Claims
 
 RENEW_EVERY_S = 1.0
-# About what enrich makes again after a crash, at most.
-LOOK_BACK = 5_000
 
 
 class Sender:
@@ -254,7 +253,7 @@ def define(
     app.engine.on_revoked(sender.forget)
 
     def agent(lane: Lane) -> None:
-        app.engine.on_history(topics.lane(channel, lane), LOOK_BACK, sender.remember)
+        app.engine.on_history(topics.lane(channel, lane), RECORDS_AT_ONCE, sender.remember)
 
         @app.agent(app.batched_topic(topics.lane(channel, lane), window=window), name=f"send-{lane}")
         async def send(stream: StreamT[Any]) -> None:

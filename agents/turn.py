@@ -27,6 +27,11 @@ MAX_BYTES = 15 << 20
 # What a shipment's id may have: with a longer key, nothing that a publisher wrote could be set aside.
 MAX_KEY_BYTES = 4 * ID_LENGTH
 
+# A turn is kept in parts of about so many records, for one event may have a thousand recipients, and one document a
+# thousand events: all of them neither fit into a worker, nor should they be made again after a crash. What enrich may
+# have made twice, send recognises.
+RECORDS_AT_ONCE = 5_000
+
 encode = msgspec.json.Encoder().encode
 
 
