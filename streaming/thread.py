@@ -43,8 +43,7 @@ class FetchThread(driver.AIOKafkaConsumerThread):
         await super().on_start()
         consumer = self._ensure_consumer()
         coordinator = consumer._coordinator
-        if not isinstance(coordinator, GroupCoordinator):
-            return
+        assert isinstance(coordinator, GroupCoordinator), "without a group nothing would renew the lease"
         keep = coordinator._push_error_to_user
 
         def ending(error: BaseException) -> Any:

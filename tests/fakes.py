@@ -186,7 +186,8 @@ class Store:
             raise self.troubles.pop(0)
         kept = [row for index, row in enumerate(rows) if index not in self.rejects]
         self.rows += kept
-        return StoreResult(len(kept) - self.known, tuple(Rejected(index, reason) for index, reason in self.rejects.items()))
+        rejected = tuple(Rejected(index, reason) for index, reason in self.rejects.items())
+        return StoreResult(len(kept) - self.known, rejected)
 
 
 @dataclass

@@ -50,7 +50,7 @@ async def test_nothing_so_young(kafka: str, topic: str) -> None:
 async def test_what_stands_last_may_be_a_transactions_marker(
     kafka: str, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing comes of it, and what comes later is of no interest: without an end in sight it would be read for ever."""
+    """Nothing comes of it, and what comes later is not asked for."""
     monkeypatch.setattr("streaming.between.TIMEOUT_S", 5.0)
     produce(kafka, topic, range(T0_MS, T0_MS + 2))
     producer = Producer({"bootstrap.servers": kafka, "log_level": 0, "transactional.id": topic})
