@@ -41,6 +41,7 @@ from streaming.app import ConsumerApp
 from streaming.engine import Engine
 from streaming.inflight import Fetch
 from streaming.producer import Record, RecordSink
+from streaming.records import FetchedRecord
 from tables.seen import SeenEvents
 from tables.subscriptions import Subscriptions
 
@@ -133,7 +134,7 @@ class Enricher:
         ended = part.dispositions.total() - sum(part.dead[reason] for reason in NOT_OURS)
         self.guard.note(ended, dead=part.told_nobody, bugs=part.told_nobody)
 
-    def _found(self, record: Any, now_ms: int) -> Iterator[tuple[Trail, StatusEvent | Refusal]]:
+    def _found(self, record: FetchedRecord, now_ms: int) -> Iterator[tuple[Trail, StatusEvent | Refusal]]:
         """The events of a record, each with its own first coordinates."""
         trail = trails.DEFAULTS
         results: list[StatusEvent | InvalidInput | Refusal] = []
@@ -146,7 +147,7 @@ class Enricher:
             log.exception("cannot decode", topic=record.topic, partition=record.partition, offset=record.offset)
             trail = trails.DEFAULTS
             results.append(Refusal(DeadLetterReason.BUG, type(bug).__name__))
-        at = first_seen(trail, record.topic, record.partition, record.offset, record.timestamp)
+        at = first_seen(trail, record)
         for index, result in enumerate(results):
             here = msgspec.structs.replace(at, origin_index=index) if index and not trail.origin_topic else at
             if isinstance(result, InvalidInput):
@@ -154,11 +155,11 @@ class Enricher:
             else:
                 yield here, result
 
-    def _trail(self, record: Any, now_ms: int) -> Trail:
+    def _trail(self, record: FetchedRecord, now_ms: int) -> Trail:
         """Our own headers mean something on our own topic alone: on the public one anybody writes."""
         return trails.read(record.headers, now_ms) if record.topic == topics.STATUS_AGAIN else trails.DEFAULTS
 
-    def _one(self, event: StatusEvent, record: Any, trail: Trail, part: Part) -> None:
+    def _one(self, event: StatusEvent, record: FetchedRecord, trail: Trail, part: Part) -> None:
         key = event.shipment_id.encode()
         if record.topic != topics.STATUS_AGAIN and self._is_misplaced(key, record):
             # Its subscription and history are with the partition of its shipment, perhaps another worker's.
@@ -193,11 +194,11 @@ class Enricher:
             case PassOver():
                 self.metrics.duplicates("enrich", 1)
 
-    def _is_misplaced(self, key: bytes, record: Any) -> bool:
+    def _is_misplaced(self, key: bytes, record: FetchedRecord) -> bool:
         """Asked of what comes in alone: what we placed ourselves must not go round for ever, whatever settings say."""
         return bool(key != record.key) or topics.partition_of(key, self.partitions) != record.partition
 
-    def _tell(self, told: Told, event: StatusEvent, record: Any, trail: Trail, part: Part) -> None:
+    def _tell(self, told: Told, event: StatusEvent, record: FetchedRecord, trail: Trail, part: Part) -> None:
         out = [ledger_record(told.record, record.key)]
         for one in told.notifications:
             out.append(Record(topics.lane(one.channel, one.lane), one.recipient.encode(), encode(one)))
@@ -236,7 +237,7 @@ class Enricher:
             )
         )
 
-    def _refuse(self, record: Any, trail: Trail, part: Part, refusal: Refusal) -> None:
+    def _refuse(self, record: FetchedRecord, trail: Trail, part: Part, refusal: Refusal) -> None:
         reason, error = refusal.reason, redact_text(refusal.error)
         entry: EventRecord = refused(error, source_of(trail), trail.first_seen_at, part.now)
         part.out.append(ledger_record(entry, record.key))

@@ -35,6 +35,7 @@ from streaming.app import ConsumerApp
 from streaming.engine import Engine
 from streaming.inflight import Fetch
 from streaming.producer import Record, RecordSink
+from streaming.records import FetchedRecord
 from streaming.watchdog import Patience
 from tables.claims import Claims
 
@@ -98,7 +99,7 @@ class Sender:
                     self._metrics.duplicates("send", 1)
                     passed += 1
                     continue
-                self._dispatch.push(lane, Item(record.key, len(record.value), now, sending))
+                self._dispatch.push(lane, Item(record.key, len(record.value or b""), now, sending))
             if refused:
                 await self._out.send_all(refused)
                 self._metrics.outcomes(failed)
@@ -107,7 +108,7 @@ class Sender:
                 self._engine.in_flight.finish(fetch, passed + spoilt)
         self._wake.set()
 
-    def remember(self, tp: TP, records: Sequence[Any]) -> None:
+    def remember(self, tp: TP, records: Sequence[FetchedRecord]) -> None:
         """Attempts that were dealt with before this worker had the partition: they may come again at later offsets."""
         for record in records:
             if (attempt := attempt_of(record)) is not None:

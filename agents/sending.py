@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import msgspec
 
 import topics
-from agents.turn import dead_letter, first_seen, outcome_record
+from agents.turn import dead_letter, first_seen, outcome_record, set_aside
 from pipeline import strict_json
 from pipeline import trail as trails
 from pipeline.delivery import DeadLetterReason, Verdict, conclude
@@ -18,6 +17,7 @@ from pipeline.retry import RetryAt
 from pipeline.trail import Trail
 from streaming.inflight import Fetch
 from streaming.producer import Record
+from streaming.records import FetchedRecord
 
 notification_of = msgspec.json.Decoder(Notification)
 
@@ -31,7 +31,7 @@ class Sending(msgspec.Struct, frozen=True):
 
     notification: Notification
     trail: Trail
-    record: Any
+    record: FetchedRecord
     fetch: Fetch
     cut_short: bool = False
 
@@ -48,30 +48,27 @@ class Unsendable:
     outcome: Outcome | None = None
 
 
-def read(record: Any, fetch: Fetch, now_ms: int) -> Sending | Unsendable:
-    """``record`` is aiokafka's, from a lane."""
+def read(record: FetchedRecord, fetch: Fetch, now_ms: int) -> Sending | Unsendable:
+    """``record`` is a lane's."""
     try:
         notification = strict_json.parse(notification_of, record.value or b"")
     except InvalidInput as refusal:
-        return Unsendable([_refused(record, refusal)])
+        return Unsendable([set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal))])
     try:
         return Sending(notification, trails.read(record.headers, now_ms), record, fetch)
     except InvalidInput as refusal:
         outcome = conclude(notification, Status.TECHNICAL_FAILURE, now_ms, attempts=0, reason=str(refusal))
-        return Unsendable([outcome_record(outcome), _refused(record, refusal)], outcome)
+        return Unsendable(
+            [outcome_record(outcome), set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal))], outcome
+        )
 
 
-def attempt_of(record: Any) -> tuple[str, Trail] | None:
+def attempt_of(record: FetchedRecord) -> tuple[str, Trail] | None:
     """Which notification the record is an attempt of, and what came before; None if it is none."""
     try:
         return strict_json.parse(notification_of, record.value or b"").id, trails.read(record.headers, record.timestamp)
     except InvalidInput:
         return None
-
-
-def _refused(record: Any, refusal: InvalidInput) -> Record:
-    at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
-    return dead_letter(record.key, record.value, at, DeadLetterReason.INVALID_INPUT, str(refusal))
 
 
 def records_of(judged: Iterable[tuple[Sending, Verdict]], provider: str) -> list[Record]:
@@ -85,7 +82,9 @@ def records_of(judged: Iterable[tuple[Sending, Verdict]], provider: str) -> list
         assert outcome is not None, "a verdict without a retry is final"
         records.append(outcome_record(outcome))
         if verdict.dead_letter is not None:
-            ended = msgspec.structs.replace(_first_seen(one), attempts=outcome.attempts, provider=provider)
+            ended = msgspec.structs.replace(
+                first_seen(one.trail, one.record), attempts=outcome.attempts, provider=provider
+            )
             key, value = one.record.key, one.record.value
             records.append(dead_letter(key, value, ended, verdict.dead_letter, outcome.reason or ""))
     return records
@@ -94,7 +93,7 @@ def records_of(judged: Iterable[tuple[Sending, Verdict]], provider: str) -> list
 def _wait(one: Sending, retry: RetryAt, provider: str) -> Record:
     record = one.record
     waiting = msgspec.structs.replace(
-        _first_seen(one),
+        first_seen(one.trail, one.record),
         attempts=retry.attempts,
         due_ms=retry.due_ms,
         target=record.topic,
@@ -103,8 +102,3 @@ def _wait(one: Sending, retry: RetryAt, provider: str) -> Record:
         in_doubt=retry.in_doubt,
     )
     return Record(topics.retry(retry.tier_s), record.key, record.value, trails.write(waiting))
-
-
-def _first_seen(one: Sending) -> Trail:
-    record = one.record
-    return first_seen(one.trail, record.topic, record.partition, record.offset, record.timestamp)

@@ -17,7 +17,7 @@ from faust.types import StreamT
 
 import topics
 from agents.guard import DeadLetterGuard
-from agents.turn import dead_letter, first_seen
+from agents.turn import set_aside
 from observability.metrics import Metrics
 from pipeline import strict_json
 from pipeline import trail as trails
@@ -30,7 +30,8 @@ from pipeline.ports import OutcomeStore, StatusStore, StoreResult, Waiting
 from streaming.app import ConsumerApp
 from streaming.engine import Drained
 from streaming.inflight import Fetch
-from streaming.producer import RecordSink
+from streaming.producer import Record, RecordSink
+from streaming.records import FetchedRecord
 from streaming.watchdog import Patience
 
 log = structlog.get_logger(__name__)
@@ -67,8 +68,8 @@ class Sink:
         new = await self._stored(records, lambda: self.store.store_outcomes(outcomes))
         # Where Postgres kept another outcome, or none, the cache must not say this one: of those it is asked instead.
         if new == len(records):
-            written = [(one.notification_id, record.value) for one, record in zip(outcomes, records, strict=True)]
-            await self._cached(self.cache.put_outcomes(written))
+            pairs = zip(outcomes, records, strict=True)
+            await self._cached(self.cache.put_outcomes([(one.notification_id, of.value or b"") for one, of in pairs]))
 
     async def events(self, fetches: Sequence[Fetch]) -> None:
         """Returns when every line of the ledger is a row. Raises as `outcomes`."""
@@ -80,7 +81,7 @@ class Sink:
         waiting = [one for fetch in fetches for record in fetch.records if (one := self._waiting(record))]
         await self._cached(self.cache.put_waiting(waiting))
 
-    def _waiting(self, record: Any) -> Waiting | None:
+    def _waiting(self, record: FetchedRecord) -> Waiting | None:
         try:
             trail = trails.read(record.headers, self.clock_ms())
             if trail.target == topics.STATUS_AGAIN:
@@ -90,26 +91,31 @@ class Sink:
             return None  # the retry role, or the one that it goes back to, makes a dead letter of it
         return Waiting(notification, trail.attempts, from_ms(trail.due_ms), trail.error or None)
 
-    async def _decoded(self, fetches: Sequence[Fetch], decoder: msgspec.json.Decoder[T]) -> tuple[list[Any], list[T]]:
-        records: list[Any] = []
+    async def _decoded(
+        self, fetches: Sequence[Fetch], decoder: msgspec.json.Decoder[T]
+    ) -> tuple[list[FetchedRecord], list[T]]:
+        records: list[FetchedRecord] = []
         values: list[T] = []
+        refused: list[Record] = []
         for fetch in fetches:
             for record in fetch.records:
                 try:
                     values.append(strict_json.parse(decoder, record.value or b""))
                     records.append(record)
                 except InvalidInput as refusal:
-                    await self._set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal))
+                    refused.append(set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal)))
+        await self._dead_letters(refused, DeadLetterReason.INVALID_INPUT)
         return records, values
 
-    async def _stored(self, records: Sequence[Any], store: Callable[[], Awaitable[StoreResult]]) -> int:
+    async def _stored(self, records: Sequence[FetchedRecord], store: Callable[[], Awaitable[StoreResult]]) -> int:
         """How many of them were new."""
         if not records:
             return 0
         started = time.perf_counter()
         result = await self._patiently(store)
-        for rejected in result.rejected:
-            await self._set_aside(records[rejected.index], DeadLetterReason.REJECTED_BY_STORE, rejected.reason)
+        reason = DeadLetterReason.REJECTED_BY_STORE
+        rejected = [set_aside(records[one.index], reason, one.reason) for one in result.rejected]
+        await self._dead_letters(rejected, reason)
         self.guard.note(len(records), dead=len(result.rejected), bugs=len(result.rejected))
         known = len(records) - result.stored - len(result.rejected)
         self.metrics.stored("postgres", new=result.stored, known=known, seconds=time.perf_counter() - started)
@@ -138,10 +144,10 @@ class Sink:
             self.metrics.redis_failed()
             log.warning("Redis did not take statuses", reason=str(error))
 
-    async def _set_aside(self, record: Any, reason: DeadLetterReason, error: str) -> None:
-        at = first_seen(trails.DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
-        await self.out.send_all([dead_letter(record.key, record.value, at, reason, error, record.headers)])
-        self.metrics.dead_lettered(Counter({reason: 1}))
+    async def _dead_letters(self, records: Sequence[Record], reason: DeadLetterReason) -> None:
+        if records:
+            await self.out.send_all(records)
+            self.metrics.dead_lettered(Counter({reason: len(records)}))
 
 
 def define(app: ConsumerApp, sink: Sink, *, tiers_s: Sequence[float], window: int) -> None:

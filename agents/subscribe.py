@@ -8,12 +8,11 @@ from typing import Any
 from faust.types import StreamT
 
 import topics
-from agents.turn import MAX_KEY_BYTES, dead_letter, first_seen
+from agents.turn import MAX_KEY_BYTES, set_aside
 from observability.metrics import Metrics
 from pipeline.delivery import DeadLetterReason
 from pipeline.errors import InvalidInput
 from pipeline.subscriptions import decode
-from pipeline.trail import DEFAULTS
 from streaming.app import ConsumerApp
 from streaming.inflight import Fetch
 from streaming.producer import Record, RecordSink
@@ -37,11 +36,10 @@ class Subscriber:
                 try:
                     rows[record.partition].append(_row(record.key, record.value, record.partition, self.partitions))
                 except InvalidInput as refusal:
-                    trail = first_seen(DEFAULTS, record.topic, record.partition, record.offset, record.timestamp)
-                    reason = DeadLetterReason.INVALID_INPUT
-                    refused.append(dead_letter(record.key, record.value, trail, reason, str(refusal), record.headers))
-                    self.metrics.dead_lettered(Counter({reason: 1}))
-        await self.out.send_all(refused)
+                    refused.append(set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal)))
+        if refused:
+            await self.out.send_all(refused)
+            self.metrics.dead_lettered(Counter({DeadLetterReason.INVALID_INPUT: len(refused)}))
         await self.subscriptions.put(self.out, rows)
 
 

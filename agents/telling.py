@@ -102,7 +102,7 @@ class Teller:
             self._provider.channel,
             self._provider.name,
             results,
-            sum(len(one.record.value) for one in sendings),
+            sum(len(one.record.value or b"") for one in sendings),
             time.perf_counter() - started,
         )
         return results

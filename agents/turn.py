@@ -14,6 +14,7 @@ from pipeline.ledger import EventRecord, Source
 from pipeline.outcomes import Outcome
 from pipeline.trail import Trail
 from streaming.producer import Headers, Record
+from streaming.records import FetchedRecord
 from topics import DLQ, LEDGER, OUTCOMES
 
 CONTENT_TYPE = "content-type"
@@ -107,18 +108,23 @@ def _bounded(key: bytes | None) -> bytes | None:
     return key if key is None or len(key) <= MAX_KEY_BYTES else None
 
 
-def first_seen(trail: Trail, topic: str, partition: int, offset: int, timestamp_ms: int, index: int = 0) -> Trail:
-    """The trail with its first coordinates: those that it has, or these."""
+def set_aside(record: FetchedRecord, reason: DeadLetterReason, error: str) -> Record:
+    """The dead letter of a record whose own history, if it has any, is not to be believed."""
+    at = first_seen(trails.DEFAULTS, record)
+    return dead_letter(record.key, record.value, at, reason, error, record.headers)
+
+
+def first_seen(trail: Trail, record: FetchedRecord) -> Trail:
+    """The trail with its first coordinates: those that it has, or the record's."""
     if trail.origin_topic:
         return trail
     return msgspec.structs.replace(
         trail,
         # Kafka's word for "none" is -1.
-        first_seen_ms=max(timestamp_ms, 0),
-        origin_topic=topic,
-        origin_partition=partition,
-        origin_offset=offset,
-        origin_index=index,
+        first_seen_ms=max(record.timestamp, 0),
+        origin_topic=record.topic,
+        origin_partition=record.partition,
+        origin_offset=record.offset,
     )
 
 

@@ -18,6 +18,7 @@ from faust.types.tuples import TP, Message
 
 from streaming.lost import LossWatch
 from streaming.pace import Pace
+from streaming.records import FetchedRecord
 from streaming.recovery import Tables
 from streaming.stand import Stand
 from streaming.thread import FetchThread
@@ -161,7 +162,7 @@ class FetchConsumer(driver.Consumer):
             if not self.app.should_stop:
                 raise
 
-    async def _deliver(self, fetched: Mapping[TP, Sequence[Any]]) -> None:
+    async def _deliver(self, fetched: Mapping[TP, Sequence[FetchedRecord]]) -> None:
         number = self._assignments
         for tp, records in fetched.items():
             # Either may change while one of them waits to be taken.
@@ -174,7 +175,7 @@ class FetchConsumer(driver.Consumer):
                 cast(Tables, self.app.tables).recovery.apply(tp, records)
                 self._read_offset[tp] = records[-1].offset
 
-    async def _deliver_fetch(self, tp: TP, records: Sequence[Any]) -> None:
+    async def _deliver_fetch(self, tp: TP, records: Sequence[FetchedRecord]) -> None:
         expected = self._expected[tp]
         if records[0].offset < expected:
             records = self._remember(tp, records)
@@ -214,7 +215,7 @@ class FetchConsumer(driver.Consumer):
             )
         )
 
-    def _remember(self, tp: TP, records: Sequence[Any]) -> list[Any]:
+    def _remember(self, tp: TP, records: Sequence[FetchedRecord]) -> list[FetchedRecord]:
         """What was committed before is history; returns what is not. Halts the worker where aiokafka has gone back."""
         expected = self._expected[tp]
         if records[0].offset < self._next[tp]:

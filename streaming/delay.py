@@ -8,7 +8,7 @@ be read, or wants to go where nothing may, is a dead letter.
 import asyncio
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
 import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
@@ -17,10 +17,12 @@ from mode import Service
 
 from observability.metrics import Metrics
 from streaming import connection, coordinator
+from streaming import records as fetched
 from streaming.halt import Halt
 from streaming.lost import LossWatch
 from streaming.member import heartbeat_s
 from streaming.producer import Record, RecordSink
+from streaming.records import FetchedRecord
 from streaming.watchdog import ASK_EVERY_S, ASK_TIMEOUT_S, Patience, end_process
 
 log = structlog.get_logger(__name__)
@@ -50,7 +52,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         session_timeout_s: float,
         tiers: Mapping[str, str],
         out: RecordSink,
-        read: Callable[[Any], Due],
+        read: Callable[[FetchedRecord], Due],
         patience: Patience,
         metrics: Metrics,
         clock_ms: Callable[[], int],
@@ -91,6 +93,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         }
 
     async def on_start(self) -> None:
+        fetched.install()
         connection.install()
         coordinator.install()
         self._consumer = AIOKafkaConsumer(**self._settings)
@@ -198,7 +201,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         # A rebalance undoes pauses by itself, and may have taken the partition away.
         self._consumer.resume(*(set(due) & self._consumer.assignment()))
 
-    async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[Any]]) -> None:
+    async def _look_for_loss(self, polled: Mapping[TopicPartition, Sequence[FetchedRecord]]) -> None:
         """Halts the worker where it finds one. Raises KafkaError, TimeoutError."""
         committed = self._committed
         for tp, read in polled.items():
@@ -214,7 +217,7 @@ class DelayService(Service, ConsumerRebalanceListener):  # type: ignore[misc]  #
         self._loss.compare(again, ends)
         committed.update((tp, offset) for tp, offset in new.items() if tp not in again)
 
-    async def _turn(self, polled: dict[TopicPartition, Sequence[Any]]) -> None:
+    async def _turn(self, polled: dict[TopicPartition, Sequence[FetchedRecord]]) -> None:
         committed = self._committed
         await self._look_for_loss(polled)
         if self._halt.reason:

@@ -17,6 +17,7 @@ from faust.types.tuples import TP
 
 from streaming.halt import Halt
 from streaming.inflight import Fetch, InFlight
+from streaming.records import FetchedRecord
 
 log = structlog.get_logger(__name__)
 
@@ -60,21 +61,21 @@ class Engine:
         self._draining = False
         self._tasks: set[asyncio.Task[None]] = set()
         self._on_assigned: list[Callable[[frozenset[TP]], None]] = []
-        self._history: dict[str, tuple[int, Callable[[TP, Sequence[Any]], None]]] = {}
+        self._history: dict[str, tuple[int, Callable[[TP, Sequence[FetchedRecord]], None]]] = {}
         self._on_revoked: list[Callable[[], None]] = []
 
     def on_assigned(self, hook: Callable[[frozenset[TP]], None]) -> None:
         """Call the hook once tables are recovered, before any record of a new assignment arrives."""
         self._on_assigned.append(hook)
 
-    def on_history(self, topic: str, records: int, hook: Callable[[TP, Sequence[Any]], None]) -> None:
+    def on_history(self, topic: str, records: int, hook: Callable[[TP, Sequence[FetchedRecord]], None]) -> None:
         """At each new assignment, show the hook about so many of the records that were committed last."""
         self._history[topic] = (records, hook)
 
     def look_back(self, topic: str) -> int:
         return self._history[topic][0] if topic in self._history else 0
 
-    def remember(self, tp: TP, records: Sequence[Any]) -> None:
+    def remember(self, tp: TP, records: Sequence[FetchedRecord]) -> None:
         """Records that this group has dealt with before."""
         if tp.topic in self._history:
             self._history[tp.topic][1](tp, records)

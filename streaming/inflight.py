@@ -8,21 +8,22 @@ committed over. Windows count records, not fetches: what a crash can repeat is b
 import asyncio
 from collections import deque
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 from faust.types.tuples import TP
+
+from streaming.records import FetchedRecord
 
 
 class Fetch:
     """The records of one partition that arrived together.
 
-    ``records`` are aiokafka ConsumerRecords in offset order. ``live`` turns false when the partition is taken away:
+    ``records`` are in offset order. ``live`` turns false when the partition is taken away:
     what finishes afterwards no longer counts.
     """
 
     __slots__ = ("live", "records", "remaining", "tp")
 
-    def __init__(self, tp: TP, records: Sequence[Any]) -> None:
+    def __init__(self, tp: TP, records: Sequence[FetchedRecord]) -> None:
         self.tp = tp
         self.records = records
         self.remaining = len(records)
@@ -61,7 +62,7 @@ class InFlight:
         window = self._windows.get(topic)
         return window is None or window.used < window.limit
 
-    def admit(self, tp: TP, records: Sequence[Any]) -> Fetch:
+    def admit(self, tp: TP, records: Sequence[FetchedRecord]) -> Fetch:
         fetch = Fetch(tp, records)
         self._fetches.setdefault(tp, deque()).append(fetch)
         self._windows[tp.topic].used += len(records)

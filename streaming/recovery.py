@@ -16,6 +16,7 @@ from faust.tables.manager import TableManager
 from faust.tables.recovery import Recovery, ServiceStopped
 from faust.types.tuples import TP
 
+from streaming.records import FetchedRecord
 from streaming.table import ChangelogTable
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 class FetchRecovery(Recovery):
     """Beside it, Faust's task goes on to look at its queue, which stays empty, and every five seconds for the end."""
 
-    def apply(self, tp: TP, records: Sequence[Any]) -> None:
+    def apply(self, tp: TP, records: Sequence[FetchedRecord]) -> None:
         """Records of one changelog partition, in offset order; those that the table has already are passed over.
 
         So is what comes late, when the table is in use: it holds later rows than those.

@@ -16,6 +16,7 @@ from rocksdict import WriteBatch
 from streaming.engine import Drained
 from streaming.lost import behind
 from streaming.producer import Record, RecordSink
+from streaming.records import FetchedRecord
 from streaming.store import CopyStore
 
 if TYPE_CHECKING:
@@ -108,9 +109,9 @@ class ChangelogTable(faust.Table[bytes, bytes]):
             # are: the next recovery reads it.
             database.write(batch)
 
-    def recover(self, partition: int, records: Sequence[Any]) -> None:
+    def recover(self, partition: int, records: Sequence[FetchedRecord]) -> None:
         """Put what the changelog says: records in offset order, and with them the offset of the last."""
-        batch = _batch((record.key, record.value) for record in records)
+        batch = _batch((record.key or b"", record.value) for record in records)
         batch.put(OFFSET_KEY, str(records[-1].offset).encode())
         with self.store.watched(partition):
             self.store._db_for_partition(partition).write(batch)

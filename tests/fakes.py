@@ -53,7 +53,7 @@ class Membership:
 
 
 class Consumed(NamedTuple):
-    """What aiokafka's ConsumerRecord has."""
+    """What agents read of a `streaming.records.FetchedRecord`."""
 
     topic: str
     partition: int

@@ -11,7 +11,7 @@ from pipeline.enrich import refused
 from pipeline.ledger import Source
 from pipeline.outcomes import Outcome, Status
 from pipeline.trail import Trail
-from tests.fakes import T0, T0_MS, notification
+from tests.fakes import T0, T0_MS, Consumed, notification
 
 SOURCE = Source(topic="cargo.status.v1", partition=1, offset=2, index=3)
 
@@ -83,12 +83,12 @@ def test_a_key_that_would_keep_a_refusal_out_of_kafka_is_left_out(size: int, kep
 
 
 def test_the_first_coordinates_stay() -> None:
-    first = first_seen(Trail(), "t", 1, 2, T0_MS, index=3)
-    assert source_of(first) == Source(topic="t", partition=1, offset=2, index=3)
-    assert first_seen(first, "u", 7, 8, 9) == first
+    first = first_seen(Trail(), Consumed("t", 1, 2, None, None))
+    assert source_of(first) == Source(topic="t", partition=1, offset=2, index=0)
+    assert first_seen(first, Consumed("u", 7, 8, None, None, timestamp=9)) == first
 
 
 def test_a_record_without_a_timestamp_has_a_trail_that_can_be_read() -> None:
     """Kafka says -1, which no header may say."""
-    trail = first_seen(Trail(), "t", 1, 2, -1)
+    trail = first_seen(Trail(), Consumed("t", 1, 2, None, None, timestamp=-1))
     assert trails.read(trails.write(trail), T0_MS) == trail
