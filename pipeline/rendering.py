@@ -13,7 +13,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import jinja2
-from jinja2 import nodes
+from jinja2 import meta, nodes
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
@@ -34,6 +34,12 @@ SURE_SMS_UNITS = 66
 
 STEPS = ("headline", "news", "line", "title")
 TITLED = frozenset({Channel.EMAIL, Channel.PUSH})
+
+PLACEHOLDERS = frozenset(
+    {"shipment", "expected", "when", "place", "carrier", "vessel", "voyage", "equipment", "eta", "reason"}
+    | {"short_reason"}
+)
+"""What a template may name, besides the steps before it; `placeholders` says what they are."""
 
 TEMPLATE_FAULTS = (jinja2.TemplateError, ArithmeticError, AttributeError, LookupError, TypeError, ValueError)
 """What evaluating an expression of a template can raise; the template is at fault, whatever the event."""
@@ -77,8 +83,8 @@ class _Template:
 class Renderer:
     """Compiles every template once, at the start.
 
-    ``sources`` maps paths to texts. Raises `TemplateError` for one that does not compile or does not fit its layout,
-    and when a kind has no text in `FALLBACK_LOCALE`.
+    ``sources`` maps paths to texts. Raises `TemplateError` for one that does not compile, does not fit its layout or
+    names a placeholder that there is not, and when a kind has no text in `FALLBACK_LOCALE`.
     """
 
     def __init__(self, sources: Mapping[str, str]) -> None:
@@ -142,19 +148,28 @@ class Renderer:
         """The template's own blocks over its layout's: what ``extends`` would work out again in each render."""
         try:
             blocks: dict[str, Block] = dict(self._environment.get_template(path).blocks)
-            parsed = self._environment.parse(source)
+            parsed = self._parsed(path, source)
             names = _names(parsed)
             extends = parsed.find(nodes.Extends)
             if extends is not None and isinstance(extends.template, nodes.Const):
                 layout = extends.template.value
                 blocks = dict(self._environment.get_template(layout).blocks) | blocks
-                names = _names(self._environment.parse(self._sources[layout])) | names
+                names = _names(self._parsed(layout, self._sources[layout])) | names
         except jinja2.TemplateError as error:
             raise _explained(path, error) from error
         for needed in (*STEPS, *Channel):
             if needed not in blocks:
                 raise TemplateError(path, f"neither it nor its layout has a block {needed}")
         return _Template(kind, locale, version, path, blocks, {one: _steps(one, names) for one in Channel})
+
+    def _parsed(self, path: str, source: str) -> nodes.Template:
+        """Also where an event would have to be of a rare kind to show it, a name that means nothing is a mistake."""
+        parsed = self._environment.parse(source)
+        unknown = meta.find_undeclared_variables(parsed) - PLACEHOLDERS - {*STEPS, "self", "super"}
+        if unknown:
+            name = min(unknown)
+            raise TemplateError(path, f"there is no placeholder {name}", name)
+        return parsed
 
     def _first_in_chain(self, locale: str, kind: str) -> _Template:
         for candidate in locale_chain(locale):

@@ -8,7 +8,7 @@ import templates
 from pipeline import sms_text
 from pipeline.events import Location, Reference, StatusEvent
 from pipeline.notifications import Channel
-from pipeline.rendering import Rendered, Renderer, TemplateError, locale_chain
+from pipeline.rendering import PLACEHOLDERS, Rendered, Renderer, TemplateError, locale_chain, placeholders
 from pipeline.subscriptions import Recipient
 from pipeline.vocabulary import KINDS, Classifier, StatusCode
 
@@ -147,6 +147,16 @@ def test_what_is_included_may_need_any_step() -> None:
     assert renderer.render(event(), person(), Channel.SMS).body.startswith("Loaded! Container")
 
 
+def test_a_layout_is_looked_through_too() -> None:
+    layout = SOURCES["en/layout.v1.j2"].replace("{% if vessel %}", "{% if ship %}")
+    with pytest.raises(TemplateError, match=r"en/layout\.v1\.j2: there is no placeholder ship"):
+        Renderer(SOURCES | {"en/layout.v1.j2": layout})
+
+
+def test_every_placeholder_that_may_be_named_is_there() -> None:
+    assert placeholders(event(), "en", "UTC").keys() == PLACEHOLDERS
+
+
 def render_with(news: str) -> Rendered:
     source = '{% extends "en/layout.v1.j2" %}{% block headline %}x{% endblock %}{% block news %}' + news
     renderer = Renderer(SOURCES | {"en/LOAD.v2.j2": source + "{% endblock %}"})
@@ -179,9 +189,13 @@ def test_a_failed_render_is_an_error_by_name(news: str, placeholder: str | None)
         SOURCES | {"en/LOAD.v2.j2": "{% if %}"},
         SOURCES | {"en/LOAD.v2.j2": '{% extends "en/layout.v9.j2" %}'},
         SOURCES | {"en/LOAD.v2.j2": '{% extends "en/layout.v1.j2" %}{% block news %}x{% endblock %}'},
+        SOURCES
+        | {
+            "en/LOAD.v2.j2": SOURCES["en/LOAD.v1.j2"] + "{% block sms %}{% if eta %}{{ etta }}{% endif %}{% endblock %}"
+        },
         {path: source for path, source in SOURCES.items() if path != "en/LOAD.v1.j2"},
     ],
-    ids=["does not compile", "no such layout", "a block is missing", "English lacks a kind"],
+    ids=["does not compile", "no such layout", "a block is missing", "a name means nothing", "English lacks a kind"],
 )
 def test_a_broken_set_of_templates_ends_the_start(sources: dict[str, str]) -> None:
     with pytest.raises(TemplateError, match="en/LOAD"):
