@@ -151,7 +151,14 @@ def before_sending(
         )
     if not expired:
         return None
-    return conclude(notification, Status.EXPIRED, now_ms, attempts=trail.attempts, reason="stale before it was sent")
+    return conclude(
+        notification,
+        Status.EXPIRED,
+        now_ms,
+        attempts=trail.attempts,
+        provider=trail.provider or None,
+        reason=f"stale before it was sent again: {trail.error}" if trail.error else "stale before it was sent",
+    )
 
 
 def conclude(

@@ -152,6 +152,14 @@ def test_what_was_never_told_to_a_provider_names_none() -> None:
     assert (outcome.provider, outcome.provider_reference) == (None, None)
 
 
+def test_what_expires_after_attempts_says_who_put_it_off_and_why() -> None:
+    been = Trail(attempts=3, provider="http-sms", error="503: busy")
+    outcome = before_sending(notification(), been, cut_short=False, now_ms=STALE_MS, policy=GIVE_UP)
+    assert outcome is not None
+    assert (outcome.status, outcome.attempts, outcome.provider) == (Status.EXPIRED, 3, "http-sms")
+    assert outcome.reason == "stale before it was sent again: 503: busy"
+
+
 @given(st.integers(0, 4_102_444_800_000))
 def test_milliseconds_are_exact(ms: int) -> None:
     assert to_ms(from_ms(ms)) == ms
