@@ -13,7 +13,7 @@ from functools import partial
 from importlib.metadata import version
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from pydantic import ValidationError
 
 import topics
@@ -54,6 +54,8 @@ def create_app(settings: Settings) -> RoleApp:
         settings.log_level, settings.log_format, settings.role, settings.instance_id or socket.gethostname()
     )
     registry = CollectorRegistry()
+    # The process as the operating system sees it: when it started, its memory, its CPU.
+    ProcessCollector(registry=registry)
     metrics = Metrics(registry)
     metrics.build(version("cargo-herald"), settings.role)
     app = BUILDERS[settings.role](settings, metrics)
@@ -190,6 +192,7 @@ def build_send(settings: Settings, metrics: Metrics) -> ConsumerApp:
         + 2 * (DELIVERY_TIMEOUT_S + stale_after(settings.session_timeout_s)),
         read_between=partial(read_between, settings.kafka),
     )
+    metrics.told_by(channel, provider.name)
     circuit_log = CircuitLog(dispatch, channel, provider.name, metrics)
     teller = Teller(
         provider=provider,

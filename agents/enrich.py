@@ -34,7 +34,7 @@ from pipeline.errors import InvalidInput
 from pipeline.events import StatusEvent
 from pipeline.ledger import Disposition, EventRecord
 from pipeline.notifications import Channel, Lane
-from pipeline.outcomes import Status
+from pipeline.outcomes import Outcome, Status
 from pipeline.retry import tier_for
 from pipeline.trail import Trail
 from streaming.app import ConsumerApp
@@ -63,6 +63,7 @@ class Part:
     taken: Counter[Fetch] = field(default_factory=Counter)
     dispositions: Counter[Disposition] = field(default_factory=Counter)
     created: Counter[tuple[Channel, Lane]] = field(default_factory=Counter)
+    ended: list[Outcome] = field(default_factory=list)
     told_nobody: int = 0
     dead: Counter[DeadLetterReason] = field(default_factory=Counter)
 
@@ -129,6 +130,7 @@ class Enricher:
             self.engine.in_flight.finish(fetch, records)
         self.metrics.events(part.dispositions)
         self.metrics.created(part.created)
+        self.metrics.outcomes(part.ended)
         self.metrics.dead_lettered(part.dead)
         # What publishers break says nothing of us: neither that all is well, nor that it is not.
         ended = part.dispositions.total() - sum(part.dead[reason] for reason in NOT_OURS)
@@ -208,6 +210,8 @@ class Enricher:
                 failed.notification, Status.TECHNICAL_FAILURE, part.now_ms, attempts=0, reason=str(failed.error)
             )
             out.append(outcome_record(outcome))
+            part.created[outcome.channel, outcome.lane] += 1
+            part.ended.append(outcome)
             part.dead[DeadLetterReason.TEMPLATE] += 1
             out.append(
                 dead_letter(

@@ -22,7 +22,7 @@ from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError,
 from pipeline.halting import HaltCause
 from pipeline.ledger import Disposition
 from pipeline.notifications import Channel, Lane
-from pipeline.outcomes import Outcome
+from pipeline.outcomes import Outcome, Status
 from pipeline.ports import Accepted, SendResult
 
 RESULTS: Mapping[type[SendResult], str] = {
@@ -34,6 +34,8 @@ RESULTS: Mapping[type[SendResult], str] = {
     NotAsked: "not-asked",
     Unconfirmed: "unconfirmed",
 }
+
+NO_PROVIDER = "none"
 
 CIRCUIT_STATES = (CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN)
 
@@ -113,8 +115,21 @@ class Metrics:
         self._sink = histogram("sink_batch_seconds", "One batch into a store", CALL_SECONDS, "store")
         self._redis_failures = count("redis_failures_total", "Redis calls that failed; nothing depends on them")
 
+        # What rules take the increase of begins at 0: of a series that begins with a burst, it would be nothing.
+        for reason in DeadLetterReason:
+            self._dead[reason].inc(0)
+        for channel in Channel:
+            for lane in Lane:
+                self._created[channel, lane].inc(0)
+            self.told_by(channel, NO_PROVIDER)
+
     def build(self, version: str, role: str) -> None:
         self._build.info({"version": version, "role": role})
+
+    def told_by(self, channel: Channel, provider: str) -> None:
+        """Notifications of the channel may end with this provider from now on."""
+        for status in Status:
+            self._outcomes[channel, provider, status].inc(0)
 
     def consumed(self, topic: str, records: int) -> None:
         self._consumed[topic].inc(records)
@@ -186,11 +201,11 @@ class Metrics:
         self._circuit_opened[channel, provider].inc()
 
     def outcomes(self, outcomes: Sequence[Outcome]) -> None:
-        """Notifications that ended; one that never reached a provider has ``none`` for it."""
+        """Notifications that ended; one that never reached a provider has `NO_PROVIDER` for it."""
         ended: Counter[tuple[str, str, str]] = Counter()
         waits: dict[tuple[str, str, str], list[float]] = defaultdict(list)
         for one in outcomes:
-            ended[one.channel, one.provider or "none", one.status] += 1
+            ended[one.channel, one.provider or NO_PROVIDER, one.status] += 1
             seconds = (one.finished_at - one.created_at).total_seconds()
             waits[one.channel, one.lane, one.status].append(seconds if seconds > 0 else 0.0)
         for labels, notifications in ended.items():

@@ -373,12 +373,18 @@ async def test_an_event_that_nobody_subscribed_to_ends_after_its_last_look(enric
     assert len(out.records) == 3
 
 
-async def test_a_template_that_fails_ends_its_notification_and_tells_why(enricher: Enricher, out: Out) -> None:
+async def test_a_template_that_fails_ends_its_notification_and_tells_why(
+    enricher: Enricher, out: Out, registry: CollectorRegistry
+) -> None:
     await take(enricher, published(0, event("template")))
     (outcome,), (line,) = out.values(topics.OUTCOMES), out.values(topics.LEDGER)
     assert (outcome["status"], outcome["attempts"]) == ("technical-failure", 0)
     assert [born["id"] for born in line["notifications"]] == [outcome["notification_id"]]  # type: ignore[attr-defined]
     assert [trails.read(dead.headers, T0_MS).reason for dead in out.on(topics.DLQ)] == ["template"]  # type: ignore[arg-type]
+    # Made and ended: else its failures would be in no alert, and the account of the metrics would not close.
+    ended = {"channel": "sms", "provider": "none", "status": "technical-failure"}
+    assert registry.get_sample_value("herald_outcomes_total", ended) == 1
+    assert registry.get_sample_value("herald_notifications_created_total", {"channel": "sms", "lane": "bulk"}) == 1
 
 
 async def test_a_strangers_headers_mean_nothing_on_the_public_topic(enricher: Enricher, out: Out) -> None:

@@ -43,6 +43,7 @@ def outcome(status: Status = Status.SENT, provider: str | None = "http-sms", sec
 def feed(registry: CollectorRegistry) -> Metrics:
     metrics = Metrics(registry)
     metrics.build("0.1.0", "send-sms")
+    metrics.told_by(Channel.SMS, "http-sms")
     metrics.consumed(TOPIC, 7)
     metrics.produced(TOPIC, 5)
     metrics.progress(TOPIC, 3, lag=12, oldest_s=4.5, commit_age_s=1.5)

@@ -83,6 +83,24 @@ def test_every_metric_is_fed_and_explained(registry: CollectorRegistry) -> None:
         assert family.name.startswith("herald_")
 
 
+@pytest.mark.parametrize(
+    ("name", "labels"),
+    [
+        ("herald_dead_letters_total", {"reason": "bug"}),
+        ("herald_notifications_created_total", {"channel": "push", "lane": "bulk"}),
+        ("herald_outcomes_total", {"channel": "email", "provider": "none", "status": "technical-failure"}),
+        ("herald_outcomes_total", {**CALL, "status": "permanent-failure"}),
+    ],
+)
+def test_what_rules_take_the_increase_of_begins_at_nought(
+    registry: CollectorRegistry, name: str, labels: dict[str, str]
+) -> None:
+    """A series that begins with a burst has no increase: the first five thousand dead letters would alert nobody."""
+    metrics = Metrics(registry)
+    metrics.told_by(Channel.SMS, "http-sms")
+    assert registry.get_sample_value(name, labels) == 0
+
+
 def test_every_method_has_a_place_in_the_feed() -> None:
     """The tests of the alert rules stand on the feed: a metric that it leaves out would be unknown to them."""
     methods = {name for name, _ in inspect.getmembers(Metrics, inspect.isfunction) if not name.startswith("_")}
