@@ -7,7 +7,7 @@ Redis is told afterwards and may fail.
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -43,6 +43,9 @@ LONGEST_WAIT_S = 10.0
 GIVE_UP_AFTER_S = 3_600.0
 # A transaction costs the same for one row as for fifty, and a fetch costs by its partitions, not by its records.
 GATHER_S = 0.2
+# An event that a thousand people are told of has a line of 150 KB in the ledger: with thousands of those in one COPY,
+# no time limit would do.
+BYTES_AT_ONCE = 8 << 20
 
 outcomes_of = msgspec.json.Decoder(Outcome)
 events_of = msgspec.json.Decoder(EventRecord)
@@ -64,7 +67,11 @@ class Sink:
 
     async def outcomes(self, fetches: Sequence[Fetch]) -> None:
         """Returns when every outcome is a row. Raises Drained, StorageUnavailable after an hour."""
-        records, outcomes = await self._decoded(fetches, outcomes_of)
+        for part in _parts(fetches):
+            await self._outcomes(part)
+
+    async def _outcomes(self, part: Sequence[FetchedRecord]) -> None:
+        records, outcomes = await self._decoded(part, outcomes_of)
         new = await self._stored(records, lambda: self.store.store_outcomes(outcomes))
         # Where Postgres kept another outcome, or none, the cache must not say this one: of those it is asked instead.
         if new == len(records):
@@ -73,7 +80,11 @@ class Sink:
 
     async def events(self, fetches: Sequence[Fetch]) -> None:
         """Returns when every line of the ledger is a row. Raises as `outcomes`."""
-        records, events = await self._decoded(fetches, events_of)
+        for part in _parts(fetches):
+            await self._events(part)
+
+    async def _events(self, part: Sequence[FetchedRecord]) -> None:
+        records, events = await self._decoded(part, events_of)
         await self._stored(records, lambda: self.store.store_events(events))
 
     async def waiting(self, fetches: Sequence[Fetch]) -> None:
@@ -92,18 +103,17 @@ class Sink:
         return Waiting(notification, trail.attempts, from_ms(trail.due_ms), trail.error or None)
 
     async def _decoded(
-        self, fetches: Sequence[Fetch], decoder: msgspec.json.Decoder[T]
+        self, part: Sequence[FetchedRecord], decoder: msgspec.json.Decoder[T]
     ) -> tuple[list[FetchedRecord], list[T]]:
         records: list[FetchedRecord] = []
         values: list[T] = []
         refused: list[Record] = []
-        for fetch in fetches:
-            for record in fetch.records:
-                try:
-                    values.append(strict_json.parse(decoder, record.value or b""))
-                    records.append(record)
-                except InvalidInput as refusal:
-                    refused.append(set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal)))
+        for record in part:
+            try:
+                values.append(strict_json.parse(decoder, record.value or b""))
+                records.append(record)
+            except InvalidInput as refusal:
+                refused.append(set_aside(record, DeadLetterReason.INVALID_INPUT, str(refusal)))
         await self._dead_letters(refused, DeadLetterReason.INVALID_INPUT)
         return records, values
 
@@ -148,6 +158,21 @@ class Sink:
         if records:
             await self.out.send_all(records)
             self.metrics.dead_lettered(Counter({reason: len(records)}))
+
+
+def _parts(fetches: Sequence[Fetch]) -> Iterator[Sequence[FetchedRecord]]:
+    """Everything that has come, as a rule, in one; of less than `BYTES_AT_ONCE` each, where records are not larger."""
+    part: list[FetchedRecord] = []
+    size = 0
+    for fetch in fetches:
+        for record in fetch.records:
+            size += len(record.value or b"")
+            if part and size > BYTES_AT_ONCE:
+                yield part
+                part, size = [], len(record.value or b"")
+            part.append(record)
+    if part:
+        yield part
 
 
 def define(app: ConsumerApp, sink: Sink, *, tiers_s: Sequence[float], window: int) -> None:

@@ -176,6 +176,29 @@ async def test_of_what_postgres_did_not_keep_the_cache_hears_nothing(
     assert [id for id, _ in cache.kept] == ["d"]  # type: ignore[misc,has-type]
 
 
+async def test_what_is_too_much_for_one_transaction_is_stored_in_parts(
+    sink: Sink, store: Store, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In order, none left out, and what is larger than a part by itself is one."""
+    some = outcomes("a", "b", "c", "d", "e" * 1_000, "f")
+    size = len(some[0].value or b"")
+    monkeypatch.setattr(module, "BYTES_AT_ONCE", 2 * size)
+    calls: list[int] = []
+    whole = store.store_outcomes
+
+    async def counted(part: Sequence[object]) -> object:
+        calls.append(len(part))
+        return await whole(part)
+
+    store.store_outcomes = counted  # type: ignore[method-assign,assignment]
+    await sink.outcomes([fetch(*some[:3]), fetch(*some[3:])])
+    assert calls == [2, 2, 1, 1]
+    assert [row.notification_id for row in store.rows] == ["a", "b", "c", "d", "e" * 1_000, "f"]  # type: ignore[attr-defined]
+    assert len(cache.kept) == 6
+    await sink.events([fetch(*(a_line(offset) for offset in range(20)))])
+    assert len(store.rows) == 26
+
+
 def an_outcome(offset: int) -> Consumed:
     return consumed(outcome_record(outcome()), offset)
 
