@@ -66,7 +66,8 @@ def all_topics(retry_tiers_s: tuple[float, ...], seen_for_s: float) -> list[Topi
     large = {"max.message.bytes": str(16 << 20)}
     compacted = {"cleanup.policy": "compact"}
     return [
-        Topic(name=STATUS, key="shipment", config=week | large),
+        # Publishers' clocks decide neither when an event was first seen nor, with it, when Kafka may delete it unread.
+        Topic(name=STATUS, key="shipment", config=week | large | {"message.timestamp.type": "LogAppendTime"}),
         Topic(name=SUBSCRIPTIONS, key="shipment", config=compacted | large),
         Topic(name=STATUS_AGAIN, key="shipment", config=week | large),
         Topic(name=LEDGER, key="shipment", config=week | large),
