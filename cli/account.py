@@ -11,39 +11,9 @@ from confluent_kafka import Consumer, TopicPartition
 import topics
 from simulators.launch import Kind, Simulator
 from simulators.ledger import Summary
+from storage import sql
 
 TIMEOUT_S = 10.0
-
-# What a run has published was first seen during the run: partitions that are over by then are not read.
-
-# A replayed dead letter has a line of its own, and is no event that came in.
-DISPOSITIONS = """
-    SELECT disposition, count(*) FROM event_ledger
-    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1
-        AND source_topic <> 'herald.dlq.v1'
-    GROUP BY 1
-"""
-REFUSALS = """
-    SELECT reason, count(*) FROM event_ledger
-    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1 AND disposition = 'refused'
-    GROUP BY 1 ORDER BY 2 DESC, 1
-"""
-NOTIFICATIONS = """
-    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id)
-    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1
-"""
-OUTCOMES = """
-    SELECT channel, status, count(*) FROM notification_outcome
-    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND finished_at >= $1 GROUP BY 1, 2
-"""
-# As the view `unaccounted_notification` has it, which knows of no range.
-UNACCOUNTED = """
-    SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id)
-    WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1 AND NOT EXISTS (
-        SELECT FROM notification_outcome
-        WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND notification_id = born.id
-    )
-"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +43,11 @@ async def take_account(connection: "asyncpg.Connection[asyncpg.Record]", since: 
         return found
 
     return Account(
-        dispositions=Counter({row[0]: row[1] for row in await rows(DISPOSITIONS)}),
-        refusals={row[0]: row[1] for row in await rows(REFUSALS)},
-        notifications=(await rows(NOTIFICATIONS))[0][0],
-        outcomes=Counter({(row[0], row[1]): row[2] for row in await rows(OUTCOMES)}),
-        unaccounted=(await rows(UNACCOUNTED))[0][0],
+        dispositions=Counter({row[0]: row[1] for row in await rows(sql.COUNT_DISPOSITIONS)}),
+        refusals={row[0]: row[1] for row in await rows(sql.COUNT_REFUSALS)},
+        notifications=(await rows(sql.COUNT_NOTIFICATIONS))[0][0],
+        outcomes=Counter({(row[0], row[1]): row[2] for row in await rows(sql.COUNT_OUTCOMES)}),
+        unaccounted=(await rows(sql.UNACCOUNTED))[0][0],
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import cast
@@ -148,7 +148,8 @@ class _Asker:
         return diagnosis.judge_partitions(facts)
 
     async def account(self) -> list[Finding]:
-        count, oldest_s = await probes.unaccounted(self._settings.postgres, diagnosis.ACCOUNT_DAYS, TIMEOUT_S)
+        since = datetime.now(UTC) - timedelta(days=diagnosis.ACCOUNT_DAYS)
+        count, oldest_s = await probes.unaccounted(self._settings.postgres, TIMEOUT_S, since)
         return diagnosis.judge_account(count, oldest_s, self._settings.retry_total_s)
 
     async def redis(self) -> list[Finding]:

@@ -22,22 +22,11 @@ from pipeline.errors import StorageUnavailable
 from pipeline.halting import HaltCause
 from pipeline.retention import covered_until
 from pipeline.symptoms import PartitionFacts, WorkerFacts
+from storage import sql
 from storage.partitions import TABLES, Partitions
 
 CHANGESETS = Path(__file__).parents[1] / "storage" / "migrations" / "changesets"
 CHANGESET = re.compile(r"^--changeset \w+:(\S+)", re.MULTILINE)
-
-APPLIED = "SELECT id FROM databasechangelog ORDER BY orderexecuted"
-# As the view `unaccounted_notification` has it, within a time. A worker of the version before gives its outcomes none.
-UNACCOUNTED = """
-    SELECT count(DISTINCT born.id), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8
-    FROM event_ledger CROSS JOIN unnest(notification_ids) AS born (id)
-    WHERE first_seen_at >= now() - make_interval(days => $1) AND NOT EXISTS (
-        SELECT FROM notification_outcome AS outcome
-        WHERE outcome.notification_id = born.id
-            AND (outcome.first_seen_at >= now() - make_interval(days => $1 + 15) OR outcome.first_seen_at = 'epoch')
-    )
-"""
 
 CIRCUIT, HALTED, STUCK = "herald_circuit_state", "herald_halted", "herald_stuck_seconds"
 
@@ -64,15 +53,15 @@ async def applied_changesets(dsn: str, timeout_s: float) -> Sequence[str]:
     """None of them where nothing has ever been migrated."""
     async with connected(dsn, timeout_s) as connection:
         try:
-            return [row[0] for row in await connection.fetch(APPLIED)]
+            return [row[0] for row in await connection.fetch(sql.APPLIED_CHANGESETS)]
         except asyncpg.UndefinedTableError:
             return []
 
 
-async def unaccounted(dsn: str, days: int, timeout_s: float) -> tuple[int, float]:
-    """How many notifications of so many days have not ended, and for how many seconds the oldest has not."""
+async def unaccounted(dsn: str, timeout_s: float, since: datetime) -> tuple[int, float]:
+    """How many notifications recorded since then have not ended, and for how many seconds the oldest has not."""
     async with connected(dsn, timeout_s) as connection:
-        row = await connection.fetchrow(UNACCOUNTED, days)
+        row = await connection.fetchrow(sql.UNACCOUNTED, since)
     return (row[0], row[1]) if row else (0, 0.0)
 
 

@@ -1,4 +1,4 @@
-"""Every statement that the adapters send to Postgres; the schema itself stands in ``migrations/``."""
+"""Every statement that adapters and commands send to Postgres; the schema itself stands in ``migrations/``."""
 
 from typing import NamedTuple
 
@@ -114,6 +114,42 @@ WHERE $2::timestamptz IS NULL OR (listed_at, id) > ($2, $3::uuid)
 ORDER BY listed_at, id
 LIMIT $4
 """
+
+# The account of what was recorded since $1. What was first seen more than a day before is left out, so that partitions
+# that were over by then are not read.
+
+# A replayed dead letter has a line of its own, and is no event that came in.
+COUNT_DISPOSITIONS = """
+SELECT disposition, count(*) FROM event_ledger
+WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1 AND source_topic <> 'herald.dlq.v1'
+GROUP BY 1
+"""
+COUNT_REFUSALS = """
+SELECT reason, count(*) FROM event_ledger
+WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1 AND disposition = 'refused'
+GROUP BY 1 ORDER BY 2 DESC, 1
+"""
+COUNT_NOTIFICATIONS = """
+SELECT count(DISTINCT id) FROM event_ledger, unnest(notification_ids) AS born (id)
+WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1
+"""
+COUNT_OUTCOMES = """
+SELECT channel, status, count(*) FROM notification_outcome
+WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND finished_at >= $1 GROUP BY 1, 2
+"""
+# As the view `unaccounted_notification` has it, which knows of no range; and for how many seconds the oldest waits.
+# An outcome may be of an earlier record of the event, or have no time: a worker of the version before gives it none.
+UNACCOUNTED = """
+SELECT count(DISTINCT born.id), coalesce(extract(epoch FROM now() - min(recorded_at)), 0)::float8
+FROM event_ledger CROSS JOIN unnest(notification_ids) AS born (id)
+WHERE first_seen_at >= $1::timestamptz - interval '1 day' AND recorded_at >= $1 AND NOT EXISTS (
+    SELECT FROM notification_outcome AS outcome
+    WHERE outcome.notification_id = born.id
+        AND (outcome.first_seen_at >= $1::timestamptz - interval '15 days' OR outcome.first_seen_at = 'epoch')
+)
+"""
+
+APPLIED_CHANGESETS = "SELECT id FROM databasechangelog ORDER BY orderexecuted"
 
 PING = "SELECT 1"
 

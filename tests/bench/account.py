@@ -7,8 +7,8 @@ from typing import Any
 
 import asyncpg
 
-from cli.account import DISPOSITIONS, OUTCOMES, UNACCOUNTED
 from pipeline.ledger import Disposition
+from storage import sql
 
 TIMEOUT_S = 300.0
 
@@ -19,12 +19,12 @@ async def count_sent(connection: "asyncpg.Connection[asyncpg.Record]", since: da
     async def rows(query: str) -> Sequence[Any]:
         return list(await connection.fetch(query, since, timeout=TIMEOUT_S))
 
-    dispositions = Counter({row[0]: row[1] for row in await rows(DISPOSITIONS)})
+    dispositions = Counter({row[0]: row[1] for row in await rows(sql.COUNT_DISPOSITIONS)})
     assert dispositions.keys() <= {Disposition.ACCEPTED}, dispositions
     outcomes: Counter[str] = Counter()
-    for _, status, count in await rows(OUTCOMES):
+    for _, status, count in await rows(sql.COUNT_OUTCOMES):
         outcomes[status] += count
     assert outcomes.keys() <= {"sent"}, outcomes
-    unaccounted = (await rows(UNACCOUNTED))[0][0]
+    unaccounted = (await rows(sql.UNACCOUNTED))[0][0]
     assert not unaccounted, f"{unaccounted} notifications are unaccounted for"
     return outcomes["sent"]

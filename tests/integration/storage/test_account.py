@@ -68,6 +68,21 @@ async def test_a_replayed_dead_letter_is_no_event_that_came_in(database: str, ou
     assert (account.events, account.notifications, account.unaccounted) == (1, 1, 1)
 
 
+async def test_a_notification_has_ended_whenever_its_outcome_was_first_seen(
+    database: str, outcomes: PostgresOutcomes
+) -> None:
+    undated, earlier = (str(uuid.uuid4()) for _ in range(2))
+    await outcomes.store_events([event(1, [undated]), event(2, [earlier])])
+    assert (await account_since(database)).unaccounted == 2
+    await outcomes.store_outcomes(
+        [
+            Make.outcome(notification_id=undated),
+            outcome(notification_id=earlier, first_seen_at=NOON - timedelta(days=14)),
+        ]
+    )
+    assert (await account_since(database)).unaccounted == 0
+
+
 async def test_what_was_there_before_a_run_is_not_of_it(database: str, outcomes: PostgresOutcomes) -> None:
     before = str(uuid.uuid4())
     await outcomes.store_events([event(1, [before])])

@@ -12,6 +12,7 @@ from confluent_kafka import TopicPartition
 import topics
 from cli import account as module
 from cli.account import TopicCounter, counted_topics, take_account
+from storage import sql
 from tests.fakes import T0
 
 Row = tuple[object, ...]
@@ -30,22 +31,22 @@ class Database:
 
 
 EMPTY: dict[str, Sequence[Row]] = {
-    module.DISPOSITIONS: [],
-    module.REFUSALS: [],
-    module.NOTIFICATIONS: [(0,)],
-    module.OUTCOMES: [],
-    module.UNACCOUNTED: [(0,)],
+    sql.COUNT_DISPOSITIONS: [],
+    sql.COUNT_REFUSALS: [],
+    sql.COUNT_NOTIFICATIONS: [(0,)],
+    sql.COUNT_OUTCOMES: [],
+    sql.UNACCOUNTED: [(0, 0.0)],
 }
 
 
 async def test_everything_is_counted_from_the_same_moment_on() -> None:
     database = Database(
         {
-            module.DISPOSITIONS: [("accepted", 5), ("refused", 3)],
-            module.REFUSALS: [("not JSON", 2), ("not UTF-8", 1)],
-            module.NOTIFICATIONS: [(7,)],
-            module.OUTCOMES: [("sms", "sent", 4), ("email", "sent", 1), ("email", "permanent-failure", 1)],
-            module.UNACCOUNTED: [(1,)],
+            sql.COUNT_DISPOSITIONS: [("accepted", 5), ("refused", 3)],
+            sql.COUNT_REFUSALS: [("not JSON", 2), ("not UTF-8", 1)],
+            sql.COUNT_NOTIFICATIONS: [(7,)],
+            sql.COUNT_OUTCOMES: [("sms", "sent", 4), ("email", "sent", 1), ("email", "permanent-failure", 1)],
+            sql.UNACCOUNTED: [(1, 60.0)],
         }
     )
     account = await take_account(database, T0)  # type: ignore[arg-type]
