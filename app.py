@@ -59,12 +59,17 @@ def create_app(settings: Settings) -> RoleApp:
     metrics = Metrics(registry)
     metrics.build(version("cargo-herald"), settings.role)
     app = BUILDERS[settings.role](settings, metrics)
-    serve(app, settings, registry)
+    serve(app, settings, metrics, registry)
     return app
 
 
-def serve(app: RoleApp, settings: Settings, registry: CollectorRegistry) -> None:
-    http = operations_app(health_of=RoleHealth(app), registry=registry, request_timeout_s=REQUEST_TIMEOUT_S)
+def serve(app: RoleApp, settings: Settings, metrics: Metrics, registry: CollectorRegistry) -> None:
+    http = operations_app(
+        health_of=RoleHealth(app),
+        registry=registry,
+        answered=metrics.answered,
+        request_timeout_s=REQUEST_TIMEOUT_S,
+    )
     if settings.role is Role.API:
         _add_api(http, app, settings)
     app.to_open.append(HttpServer(http, host=settings.http_host, port=settings.http_port))

@@ -2,7 +2,8 @@
 
 Counters count since the start of the process. A label never holds an id, a recipient or a text: its values are the
 names of topics, channels, lanes, statuses, providers and tables, or a word from a fixed list, and what does not look
-like a name is counted as ``other``. Methods take a whole batch, for they are called on the hot path.
+like a name is counted as ``other``; a route is its pattern. Methods take a whole batch, for they are called on the hot
+path.
 
 The account closes per channel over all workers:
 ``notifications_created = outcomes + what waits in a lane, in flight or in a retry tier``.
@@ -40,6 +41,7 @@ NO_PROVIDER = "none"
 CIRCUIT_STATES = (CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN)
 
 CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
+ANSWER_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 WAIT_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 60, 300, 900, 3_600, 10_800, 21_600, 43_200, 86_400)
 BATCH_MESSAGES = (1, 2, 5, 10, 25, 50, 100, 250, 500, 1_000, 2_500)
 BATCH_BYTES = (1_024, 4_096, 16_384, 65_536, 131_072, 262_144, 524_288, 1_048_576)
@@ -114,6 +116,14 @@ class Metrics:
         )
         self._sink = histogram("sink_batch_seconds", "One batch into a store", CALL_SECONDS, "store")
         self._redis_failures = count("redis_failures_total", "Redis calls that failed; nothing depends on them")
+
+        # HTTP. A pattern has slashes and is no name: not `Labelled`.
+        self._requests = Count(
+            "herald_http_requests_total", "Requests answered", ("route", "status"), registry=registry
+        )
+        self._request = Histogram(
+            "herald_http_request_seconds", "One request", ("route",), buckets=ANSWER_SECONDS, registry=registry
+        )
 
         # What rules take the increase of begins at 0: of a series that begins with a burst, it would be nothing.
         for reason in DeadLetterReason:
@@ -235,6 +245,11 @@ class Metrics:
 
     def redis_failed(self) -> None:
         self._redis_failures[()].inc()
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """One request; ``route`` is the pattern, never the path that was asked for."""
+        self._request.labels(route).observe(seconds)
+        self._requests.labels(route, str(status)).inc()
 
 
 def result_of(kind: type[SendResult]) -> str:

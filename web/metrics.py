@@ -1,32 +1,30 @@
-"""What the HTTP side tells Prometheus about itself: requests by route and status, and how long they took.
+"""What the HTTP side tells Prometheus: each request by its route and status, and all metrics of the process.
 
 This takes the place of an access log. A label is the route's pattern, never the path that was asked for.
 """
 
 import time
+from collections.abc import Callable
+from typing import TypeAlias
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+
+# Told of each request: its route, the status of the answer, seconds.
+Answered: TypeAlias = Callable[[str, int, float], None]
 
 UNMATCHED = "unmatched"
-BUCKETS_S = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
-def measured(registry: CollectorRegistry) -> Middleware:
-    """Outermost of the middlewares, so that it sees the answer that is sent; once for each registry."""
-    requests = Counter("herald_http_requests_total", "Requests answered.", ["route", "status"], registry=registry)
-    seconds = Histogram(
-        "herald_http_request_seconds", "Time from request to answer.", ["route"], buckets=BUCKETS_S, registry=registry
-    )
+def measured(answered: Answered) -> Middleware:
+    """Outermost of the middlewares, so that it sees the answer that is sent."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
         started = time.perf_counter()
         response = await handler(request)
-        route = _route(request)
-        seconds.labels(route).observe(time.perf_counter() - started)
-        requests.labels(route, str(response.status)).inc()
+        answered(_route(request), response.status, time.perf_counter() - started)
         return response
 
     return middleware

@@ -9,13 +9,16 @@ from prometheus_client import CollectorRegistry
 from web import health, metrics, notifications
 from web.auth import authenticated
 from web.health import Health
+from web.metrics import Answered
 from web.notifications import Statuses
 from web.problems import problems
 
 
-def operations_app(*, health_of: Health, registry: CollectorRegistry, request_timeout_s: float) -> web.Application:
+def operations_app(
+    *, health_of: Health, registry: CollectorRegistry, answered: Answered, request_timeout_s: float
+) -> web.Application:
     """What every role serves: ``/health/live``, ``/health/ready``, ``/metrics``; no key is asked for."""
-    app = web.Application(middlewares=[metrics.measured(registry), problems(request_timeout_s)])
+    app = web.Application(middlewares=[metrics.measured(answered), problems(request_timeout_s)])
     app.add_routes(health.routes(health_of))
     app.add_routes(metrics.routes(registry))
     return app

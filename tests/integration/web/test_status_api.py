@@ -10,6 +10,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from prometheus_client import CollectorRegistry
 
+from observability.metrics import Metrics
 from pipeline.ledger import Born, Disposition, EventRecord, Source
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome, Status
@@ -59,7 +60,9 @@ class Client:
 
 
 async def serving(reader) -> AsyncIterator[Client]:
-    app = operations_app(health_of=Healthy(), registry=CollectorRegistry(), request_timeout_s=5)
+    registry = CollectorRegistry()
+    answered = Metrics(registry).answered
+    app = operations_app(health_of=Healthy(), registry=registry, answered=answered, request_timeout_s=5)
     add_status_api(app, statuses=reader, api_keys=[DIGEST])
     server = HttpServer(app, host="127.0.0.1", port=0)
     await server.start()

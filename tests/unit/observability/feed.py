@@ -67,4 +67,5 @@ def feed(registry: CollectorRegistry) -> Metrics:
     metrics.halted(HaltCause.DEAD_LETTERS)
     metrics.stored("postgres", new=3, known=1, seconds=0.02)
     metrics.redis_failed()
+    metrics.answered("/v1/notifications/{id}", 404, 0.02)
     return metrics

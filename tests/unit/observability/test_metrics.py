@@ -66,6 +66,8 @@ AT = {"topic": TOPIC, "partition": "3"}
         ("herald_halted", {"cause": "dead-letters"}, 1),
         ("herald_sink_batch_seconds_count", {"store": "postgres"}, 1),
         ("herald_redis_failures_total", {}, 1),
+        ("herald_http_requests_total", {"route": "/v1/notifications/{id}", "status": "404"}, 1),
+        ("herald_http_request_seconds_sum", {"route": "/v1/notifications/{id}"}, 0.02),
     ],
 )
 def test_each_fact_is_counted_once_under_its_labels(

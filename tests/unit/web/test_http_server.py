@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from observability.metrics import Metrics
 from pipeline.errors import StorageUnavailable
 from web.health import Problem
 from web.server import HttpServer, add_status_api, operations_app
@@ -48,7 +49,13 @@ class Answers:
 
 @asynccontextmanager
 async def serving(*, health=None, statuses=None, registry=None, keys=KEYS) -> AsyncIterator[aiohttp.ClientSession]:
-    app = operations_app(health_of=health or Patient(), registry=registry or CollectorRegistry(), request_timeout_s=0.3)
+    registry = registry or CollectorRegistry()
+    app = operations_app(
+        health_of=health or Patient(),
+        registry=registry,
+        answered=Metrics(registry).answered,
+        request_timeout_s=0.3,
+    )
     if statuses is not None:
         digests = [hashlib.sha256(key.encode()).hexdigest() for key in keys]
         add_status_api(app, statuses=statuses, api_keys=digests)
