@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+import topics
 from pipeline.notifications import Channel
 from providers.email.mime import Sender
 
@@ -158,7 +159,7 @@ class Settings(BaseSettings):
     @cached_property
     def group(self) -> str:
         """The Faust app's id and consumer group."""
-        return f"herald-{self.role}"
+        return topics.group(self.role)
 
 
 def problems_of(error: ValidationError) -> str:

@@ -1,9 +1,10 @@
-"""Every topic by name: what its key is, how many partitions it has, how long it keeps.
+"""Every topic by name: what its key is, how many partitions it has, how long it keeps, and who reads it.
 
 Topics that share a key are co-partitioned, so that every lookup is local to a worker: those keyed by shipment feed
 enrich, those keyed by recipient feed send.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 
@@ -50,6 +51,11 @@ def retry(delay_s: float) -> str:
     return f"herald.retry.{tier_name(delay_s)}.v1"
 
 
+def group(role: str) -> str:
+    """A role's Faust app and consumer group have the same name."""
+    return f"herald-{role}"
+
+
 def changelog(group: str, table: str) -> str:
     """As Faust names the changelog of a table."""
     return f"{group}-{table}-changelog"
@@ -75,14 +81,25 @@ def all_topics(retry_tiers_s: tuple[float, ...], seen_for_s: float) -> list[Topi
         *(Topic(name=retry(tier), key="as its target", config=week | large) for tier in retry_tiers_s),
         Topic(name=OUTCOMES, key="notification", config=week),
         Topic(name=DLQ, key="as its origin", config={"retention.ms": str(30 * DAY_MS), **large}),
-        Topic(name=changelog("herald-enrich", "subscriptions"), key="shipment", config=compacted | large),
+        Topic(name=changelog(group("enrich"), "subscriptions"), key="shipment", config=compacted | large),
         Topic(
-            name=changelog("herald-enrich", "seen"),
+            name=changelog(group("enrich"), "seen"),
             key="event",
             config={"cleanup.policy": "compact,delete", "retention.ms": str(round(seen_for_s * 1000))},
         ),
         *(
-            Topic(name=changelog(f"herald-send-{channel}", "claims"), key="lane partition", config=compacted)
+            Topic(name=changelog(group(f"send-{channel}"), "claims"), key="lane partition", config=compacted)
             for channel in Channel
         ),
     ]
+
+
+def read_by(retry_tiers_s: Sequence[float]) -> dict[str, tuple[str, ...]]:
+    """What each group commits offsets of. The API has none: it asks Postgres and Redis alone."""
+    tiers = tuple(map(retry, retry_tiers_s))
+    return {
+        group("enrich"): (STATUS, STATUS_AGAIN, SUBSCRIPTIONS),
+        **{group(f"send-{channel}"): tuple(lane(channel, one) for one in Lane) for channel in Channel},
+        group("retry"): tiers,
+        group("sink"): (OUTCOMES, LEDGER, *tiers),
+    }

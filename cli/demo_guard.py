@@ -4,8 +4,9 @@ import time
 
 import click
 
+import topics
 from cli.doctor_kafka import CannotAsk, KafkaProbe
-from settings import Role, Settings
+from settings import Role
 from stack.given import public
 
 # A worker that ended without a word counts as a member for as long as its session lasts, 10 s by default.
@@ -16,7 +17,7 @@ LOOK_EVERY_S = 0.5
 
 def refuse_where_others_work(kafka: str) -> None:
     """Raises ClickException where workers are there that would lose their notifications to the demo's simulators."""
-    roles = {Settings(role=role).group: role.value for role in Role}
+    roles = {topics.group(role): role.value for role in Role}
     deadline = time.monotonic() + PATIENCE_S
     told = False
     while problem := _problem(kafka, roles):

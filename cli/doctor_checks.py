@@ -30,7 +30,7 @@ from settings import Role, Settings
 TIMEOUT_S = 10.0
 KAFKA, POSTGRES = "Kafka", "Postgres"
 
-RETRY_GROUP = f"herald-{Role.RETRY}"
+RETRY_GROUP = topics.group(Role.RETRY)
 URGENT = frozenset(topics.lane(channel, Lane.URGENT) for channel in Channel)
 
 
@@ -53,8 +53,9 @@ def checks(settings: Settings, workers: Sequence[WorkerEntry]) -> Iterator[Check
     yield Check(name=KAFKA, ask=ask.kafka, advice="without it nothing moves, and nothing is lost")
     yield Check(name="topics", ask=ask.topics, needs=KAFKA)
     yield Check(name="groups", ask=ask.groups, needs=KAFKA)
-    for group, read in topics_of_groups(settings).items():
-        yield Check(name="lag", ask=partial(ask.lag, group, read), needs=KAFKA)
+    for group, read in topics.read_by(settings.retry_tiers_s).items():
+        if group != RETRY_GROUP:  # what lies in a tier is meant to wait
+            yield Check(name="lag", ask=partial(ask.lag, group, read), needs=KAFKA)
     yield Check(name="offsets", ask=ask.offsets, needs=KAFKA)
     yield Check(name="retries", ask=ask.retries, needs=KAFKA)
     yield Check(name="dead letters", ask=ask.dead_letters, level=warning, needs=KAFKA)
@@ -73,18 +74,7 @@ def checks(settings: Settings, workers: Sequence[WorkerEntry]) -> Iterator[Check
 
 
 def groups_of_roles() -> dict[str, Role]:
-    """The API has none: it asks Postgres and Redis alone."""
-    return {f"herald-{role}": role for role in Role if role is not Role.API}
-
-
-def topics_of_groups(settings: Settings) -> dict[str, tuple[str, ...]]:
-    """What each group commits offsets of; the tiers of `retry` are another matter: what lies there is meant to wait."""
-    tiers = map(topics.retry, settings.retry_tiers_s)
-    return {
-        f"herald-{Role.ENRICH}": (topics.STATUS, topics.STATUS_AGAIN, topics.SUBSCRIPTIONS),
-        **{f"herald-send-{channel}": tuple(topics.lane(channel, lane) for lane in Lane) for channel in Channel},
-        f"herald-{Role.SINK}": (topics.OUTCOMES, topics.LEDGER, *tiers),
-    }
+    return {topics.group(role): role for role in Role if role is not Role.API}
 
 
 def providers(settings: Settings) -> dict[str, Address]:
@@ -120,8 +110,7 @@ class _Asker:
         return diagnosis.judge_lags(group, await asyncio.to_thread(self._kafka().lags, group, read, URGENT, _now_ms()))
 
     async def offsets(self) -> list[Finding]:
-        tiers = tuple(map(topics.retry, self._settings.retry_tiers_s))
-        reads = {**topics_of_groups(self._settings), RETRY_GROUP: tiers}
+        reads = topics.read_by(self._settings.retry_tiers_s)
         return diagnosis.judge_offsets(await asyncio.to_thread(self._kafka().lost, reads), len(reads))
 
     async def retries(self) -> list[Finding]:

@@ -66,7 +66,7 @@ def subscribe(kafka: str, subscriptions: Iterator[Subscription], *, timeout_s: f
     """Returns when enrich has committed them."""
     publish(kafka, topics.SUBSCRIPTIONS, ((one.shipment_id.encode(), encode(one)) for one in subscriptions))
     wait_until(
-        lambda: not lag(kafka, f"herald-{Role.ENRICH}", topics.SUBSCRIPTIONS),
+        lambda: not lag(kafka, topics.group(Role.ENRICH), topics.SUBSCRIPTIONS),
         "subscriptions are not consumed",
         timeout_s,
     )

@@ -19,9 +19,9 @@ from tests.bench.work import encode, shipment, three_phones
 # Partition, key, value.
 Row = tuple[int, bytes, bytes]
 
-SUBSCRIPTIONS = topics.changelog(f"herald-{Role.ENRICH}", "subscriptions")
-SEEN = topics.changelog(f"herald-{Role.ENRICH}", "seen")
-CLAIMS = topics.changelog(f"herald-{Role.SEND_SMS}", "claims")
+SUBSCRIPTIONS = topics.changelog(topics.group(Role.ENRICH), "subscriptions")
+SEEN = topics.changelog(topics.group(Role.ENRICH), "seen")
+CLAIMS = topics.changelog(topics.group(Role.SEND_SMS), "claims")
 
 FLUSH_TIMEOUT_S = 60.0
 POLL_S = 0.1

@@ -8,19 +8,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NamedTuple
 
+import topics
 from pipeline.ledger import Disposition, EventRecord
 from pipeline.notifications import Channel
 from pipeline.outcomes import Outcome, Status
+from settings import Role
 from simulators.ledger import Entry
 from tests.chaos.published import Line
 
-ENRICH = "herald-enrich"
-RETRY = "herald-retry"
-SINK = "herald-sink"
+ENRICH, RETRY, SINK = map(topics.group, (Role.ENRICH, Role.RETRY, Role.SINK))
 
 
 def send_group(channel: Channel) -> str:
-    return f"herald-send-{channel}"
+    return topics.group(f"send-{channel}")
 
 
 class Coordinates(NamedTuple):

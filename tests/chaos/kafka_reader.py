@@ -10,9 +10,8 @@ from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, 
 from confluent_kafka.admin import AdminClient
 
 import topics
-from pipeline.notifications import Channel, Lane
 from streaming.producer import MAX_REQUEST_BYTES
-from tests.chaos.account import ENRICH, RETRY, SINK, Committed, send_group
+from tests.chaos.account import Committed
 
 # By topic and partition.
 Offsets = Mapping[tuple[str, int], int]
@@ -34,21 +33,10 @@ NO_LEADER_YET = frozenset(
 )
 
 
-def read_by(tiers_s: Sequence[float]) -> dict[str, list[str]]:
-    """The topics of each group."""
-    tiers = [topics.retry(tier_s) for tier_s in tiers_s]
-    return {
-        ENRICH: [topics.STATUS, topics.STATUS_AGAIN, topics.SUBSCRIPTIONS],
-        **{send_group(channel): [topics.lane(channel, lane) for lane in Lane] for channel in Channel},
-        RETRY: tiers,
-        SINK: [topics.OUTCOMES, topics.LEDGER, *tiers],
-    }
-
-
 def accounted_topics(tiers_s: Sequence[float]) -> list[str]:
     """Every topic that an account is drawn from."""
     return sorted(
-        {topics.DLQ, *(topic for some in read_by(tiers_s).values() for topic in some)} - {topics.SUBSCRIPTIONS}
+        {topics.DLQ, *(topic for some in topics.read_by(tiers_s).values() for topic in some)} - {topics.SUBSCRIPTIONS}
     )
 
 
@@ -59,7 +47,7 @@ def ends(kafka: str, names: Sequence[str]) -> Offsets:
 
 def committed(kafka: str, tiers_s: Sequence[float]) -> list[Committed]:
     """How far each group has got with each of its partitions. Raises KafkaException."""
-    groups = read_by(tiers_s)
+    groups = topics.read_by(tiers_s)
     # Before the ends: what is committed in between is never more than they say.
     found = {group: _committed(kafka, group) for group in groups}
     spans = _spans(kafka, sorted({topic for some in groups.values() for topic in some}))

@@ -36,6 +36,12 @@ def test_all_topics_are_there_once() -> None:
     assert wanted <= set(names)
 
 
+def test_every_topic_but_the_dead_letters_is_read() -> None:
+    read = {topic for some in topics.read_by(TIERS_S).values() for topic in some}
+    every = {topic.name for topic in topics.all_topics(TIERS_S, seen_for_s=60.0)}
+    assert read == {one for one in every if not one.endswith("-changelog")} - {topics.DLQ}
+
+
 def test_subscriptions_are_kept_for_ever_and_dead_letters_the_longest_of_the_rest() -> None:
     by_name = {topic.name: topic.config for topic in topics.all_topics(TIERS_S, seen_for_s=60.0)}
     assert by_name[topics.SUBSCRIPTIONS]["cleanup.policy"] == "compact"

@@ -30,7 +30,7 @@ RULES = Rules(circuit_grace_s=1.0, probe_every_s=1.0)
 def commit(kafka: str, *, less: tuple[str, str] | None = None) -> None:
     """Every group to every end; of one group and topic, a record less where there is one."""
     admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
-    for group, names in kafka_reader.read_by(TIERS_S).items():
+    for group, names in topics.read_by(TIERS_S).items():
         ends = kafka_reader.ends(kafka, names)
         asked = [
             TopicPartition(topic, partition, max(0, end - ((group, topic) == less)))

@@ -101,8 +101,7 @@ class Broker:
         settled(lambda: self.end(topic) == 0, f"{topic} is empty")
 
     def lost(self) -> list[LostFacts]:
-        reads = kafka_reader.read_by(self.settings.retry_tiers_s)
-        return KafkaProbe(self.kafka, TIMEOUT_S).lost(reads)
+        return KafkaProbe(self.kafka, TIMEOUT_S).lost(topics.read_by(self.settings.retry_tiers_s))
 
 
 def settled(look: Callable[[], object], what: str) -> None:

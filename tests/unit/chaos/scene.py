@@ -32,7 +32,6 @@ from tests.chaos.account import (
     Waiting,
     Word,
 )
-from tests.chaos.kafka_reader import read_by
 from tests.chaos.published import Kind, Line, Told
 
 TIERS_S = (1.0, 2.0)
@@ -90,7 +89,7 @@ class Scene:
             entries=self.entries,
             committed=[
                 Committed(group, topic, 0, self.committed.get((group, topic), self.ends[topic]), self.ends[topic])
-                for group, some in read_by(TIERS_S).items()
+                for group, some in topics.read_by(TIERS_S).items()
                 for topic in some
             ],
             read_ms=self.now_ms + 1_000,

@@ -16,7 +16,7 @@ from rich.console import Console
 import topics
 from cli import workers_file
 from cli.doctor import examine, findings_table
-from cli.doctor_checks import Check, checks, topics_of_groups
+from cli.doctor_checks import Check, checks, groups_of_roles
 from cli.doctor_kafka import CannotAsk
 from cli.doctor_probes import Address, address_of, ask_worker, disks, known_changesets, worker_facts
 from cli.workers_file import WorkerEntry
@@ -83,9 +83,7 @@ def test_every_group_and_worker_is_looked_at() -> None:
     names = [one.name for one in checks(Settings(), workers)]
     assert names.count("lag") == len(Role) - 2, "the api has no group, and what waits in a tier is no lag of retry"
     assert names[-1] == "sink-2"
-    read = {topic for some in topics_of_groups(Settings()).values() for topic in some}
-    every = {one.name for one in topics.all_topics(Settings().retry_tiers_s, 1.0)}
-    assert read == {one for one in every if not one.endswith("-changelog")} - {topics.DLQ}
+    assert groups_of_roles().keys() == topics.read_by(Settings().retry_tiers_s).keys()
 
 
 @pytest.mark.parametrize(
