@@ -26,7 +26,7 @@ from agents.turn import (
 from observability.metrics import Metrics
 from observability.redaction import redact_text
 from pipeline import trail as trails
-from pipeline.deadletter_limits import NOT_OURS
+from pipeline.deadletter_limits import OURS
 from pipeline.delivery import DeadLetterReason, conclude, from_ms
 from pipeline.documents import ContentType, decode
 from pipeline.enrich import EnrichPolicy, PassOver, Renderer, SeenRow, Told, Wait, decide, refused
@@ -133,7 +133,7 @@ class Enricher:
         self.metrics.outcomes(part.ended)
         self.metrics.dead_lettered(part.dead)
         # What publishers break says nothing of us: neither that all is well, nor that it is not.
-        ended = part.dispositions.total() - sum(part.dead[reason] for reason in NOT_OURS)
+        ended = part.dispositions.total() - sum(dead for reason, dead in part.dead.items() if reason not in OURS)
         self.guard.note(ended, dead=part.told_nobody, bugs=part.told_nobody)
 
     def _found(self, record: FetchedRecord, now_ms: int) -> Iterator[tuple[Trail, StatusEvent | Refusal]]:
@@ -248,7 +248,7 @@ class Enricher:
         part.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
         part.dispositions[entry.disposition] += 1
         part.dead[reason] += 1
-        part.told_nobody += reason not in NOT_OURS
+        part.told_nobody += reason in OURS
 
 
 def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:

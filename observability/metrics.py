@@ -17,7 +17,7 @@ from prometheus_client import Counter as Count
 
 from observability.histogram import BatchHistogram
 from observability.labels import Labelled
-from pipeline.circuit import CircuitState
+from pipeline.circuit import CIRCUIT_STATES, CircuitState
 from pipeline.delivery import DeadLetterReason
 from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.halting import HaltCause
@@ -37,8 +37,6 @@ RESULTS: Mapping[type[SendResult], str] = {
 }
 
 NO_PROVIDER = "none"
-
-CIRCUIT_STATES = (CircuitState.CLOSED, CircuitState.HALF_OPEN, CircuitState.OPEN)
 
 CALL_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 ANSWER_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)

@@ -23,6 +23,10 @@ class CircuitState(StrEnum):
     OPEN = "open"
 
 
+# By the number that `herald_circuit_state` has for each.
+CIRCUIT_STATES = tuple(CircuitState)
+
+
 @dataclass(frozen=True, kw_only=True)
 class CircuitPolicy:
     """``failures`` calls in a row open it; it waits ``wait_s`` first and never longer than ``longest_wait_s``."""

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pipeline.delivery import DeadLetterReason
 
-NOT_OURS = frozenset({DeadLetterReason.INVALID_INPUT})
+# Nobody else will put it right. Publishers and providers answer for the rest.
+OURS = frozenset({DeadLetterReason.TEMPLATE, DeadLetterReason.BUG, DeadLetterReason.REJECTED_BY_STORE})
 
 
 @dataclass(frozen=True, kw_only=True)

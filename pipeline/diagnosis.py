@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from pipeline.circuit import CIRCUIT_STATES, CircuitState
+from pipeline.deadletter_limits import OURS
 from pipeline.halting import HaltCause
 from pipeline.symptoms import (
     DeadLetterFacts,
@@ -36,9 +38,7 @@ PARTITIONS_END_S = 7 * 86_400.0
 STRAYS_COUNTED = 10_000
 DISK_LOW, DISK_FULL = 0.10, 0.02
 
-# Our own fault: nobody else will put it right.
-OURS = ("bug", "rejected-by-store")
-CIRCUITS = {0: "closed", 1: "half-open", 2: "open"}
+CIRCUITS = dict(enumerate(CIRCUIT_STATES))
 HALTED = {
     HaltCause.DEAD_LETTERS: "find the cause in herald dlq list before it goes on",
     HaltCause.RECORDS_LOST: "before it is started again: docs/operations.md, Kafka has lost records",
@@ -156,11 +156,10 @@ def judge_tiers(tiers: Sequence[TierFacts]) -> list[Finding]:
 def judge_dead_letters(facts: DeadLetterFacts) -> list[Finding]:
     found = []
     hour = facts.hour.total()
-    if ours := {reason: facts.day[reason] for reason in OURS if facts.day[reason]}:
+    if ours := {reason: count for reason, count in facts.day.items() if count and reason in OURS}:
         what = f"our own fault in 24 h: {_reasons(ours)}"
-        found.append(
-            _wrong("dead letters", what, str(sum(ours.values())), "herald dlq list --since 24h; replay after the fix")
-        )
+        advice = "herald dlq list --since 24h; replay after the fix; for a template, publish a later revision"
+        found.append(_wrong("dead letters", what, str(sum(ours.values())), advice))
     if hour > DEAD_LETTERS_IN_AN_HOUR:
         what, advice = f"in the last hour: {_reasons(facts.hour)}", "herald dlq list --since 1h --not-replayed"
         found.append(Finding(Level.WARNING, "dead letters", what, str(hour), advice))
@@ -218,7 +217,7 @@ def judge_worker(facts: WorkerFacts) -> list[Finding]:
         found.append(_wrong(facts.name, f"is not ready: {'; '.join(facts.unready)}", "", "see its log if that lasts"))
     for (channel, provider), state in sorted(facts.circuits.items()):
         if state:
-            level = Level.WRONG if CIRCUITS.get(state) == "open" else Level.WARNING
+            level = Level.WRONG if CIRCUITS.get(state) is CircuitState.OPEN else Level.WARNING
             advice = "the provider is down: its messages wait and lose nothing; ask the provider"
             found.append(
                 Finding(level, facts.name, f"circuit of {provider} ({channel})", CIRCUITS.get(state, "?"), advice)

@@ -112,6 +112,8 @@ def test_retries_wait_and_are_not_late(overdue_s: float | None, level: Level) ->
         (Counter(), Counter(), OK),
         (Counter({"invalid-input": DEAD_LETTERS_IN_AN_HOUR}), Counter({"invalid-input": 900}), OK),
         (Counter({"invalid-input": DEAD_LETTERS_IN_AN_HOUR + 1}), Counter({"invalid-input": 900}), WARNING),
+        (Counter(), Counter({"invalid-input": 900, "retries-exhausted": 900, "in-doubt": 900}), OK),
+        (Counter(), Counter({"template": 1}), WRONG),
         (Counter(), Counter({"bug": 1}), WRONG),
         (Counter(), Counter({"rejected-by-store": 1}), WRONG),
     ],
