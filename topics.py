@@ -4,9 +4,10 @@ Topics that share a key are co-partitioned, so that every lookup is local to a w
 enrich, those keyed by recipient feed send.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
+from typing import NamedTuple
 
 from aiokafka.partitioner import murmur2
 
@@ -21,12 +22,41 @@ DLQ = "herald.dlq.v1"
 
 DAY_MS = 86_400_000
 
+# Of these more does as well.
+AT_LEAST = frozenset({"retention.ms", "max.message.bytes"})
+FOR_EVER = "-1"
+
+
+class Misfit(NamedTuple):
+    """A setting of a topic as it is, and as it should be."""
+
+    setting: str
+    now: str
+    wanted: str
+
+    def __str__(self) -> str:
+        return f"{self.setting} is {self.now}, not {self.wanted}"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
     name: str
     key: str
     config: dict[str, str] = field(default_factory=dict)
+
+    def misfits(self, there: Mapping[str, str]) -> list[Misfit]:
+        """Which settings of the topic that is there do not serve: those that keep or take less, or are others."""
+        return [
+            Misfit(name, there[name], wanted)
+            for name, wanted in self.config.items()
+            if not _serves(name, there[name], wanted)
+        ]
+
+
+def _serves(setting: str, there: str, wanted: str) -> bool:
+    if setting in AT_LEAST:
+        return there == FOR_EVER or int(there) >= int(wanted)
+    return set(there.split(",")) == set(wanted.split(","))
 
 
 @cache

@@ -98,7 +98,7 @@ class _Asker:
 
     async def topics(self) -> list[Finding]:
         settings = self._settings
-        wanted = [one.name for one in topics.all_topics(settings.retry_tiers_s, settings.seen_for_s)]
+        wanted = topics.all_topics(settings.retry_tiers_s, settings.seen_for_s)
         return diagnosis.judge_topics(await asyncio.to_thread(self._kafka().topics, wanted), settings.partitions)
 
     async def groups(self) -> list[Finding]:

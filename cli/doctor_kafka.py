@@ -15,9 +15,17 @@ from confluent_kafka import (
     Message,
     TopicPartition,
 )
-from confluent_kafka.admin import AdminClient, ConfigResource, ListOffsetsResultInfo, OffsetSpec, TopicMetadata
+from confluent_kafka.admin import (
+    AdminClient,
+    ConfigEntry,
+    ConfigResource,
+    ListOffsetsResultInfo,
+    OffsetSpec,
+    TopicMetadata,
+)
 
 from pipeline.symptoms import GroupFacts, LagFacts, LostFacts, TopicFacts
+from topics import Topic
 
 Place = tuple[str, int]
 
@@ -60,14 +68,14 @@ class KafkaProbe:
         with asking(self._kafka):
             return len(self._admin.list_topics(timeout=self._left_s()).brokers)
 
-    def topics(self, wanted: Collection[str]) -> list[TopicFacts]:
+    def topics(self, wanted: Collection[Topic]) -> list[TopicFacts]:
         with asking(self._kafka):
             there = self._admin.list_topics(timeout=self._left_s()).topics
-            present = [name for name in wanted if name in there]
+            present = [one.name for one in wanted if one.name in there]
             resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in present]
             answers = self._admin.describe_configs(resources, request_timeout=self._left_s()) if resources else {}
-            min_isr = {one.name: int(answer.result(self._wait_s())[MIN_ISR].value) for one, answer in answers.items()}
-        return [_topic_facts(name, there.get(name), min_isr.get(name, 1)) for name in wanted]
+            settings = {one.name: values(answer.result(self._wait_s())) for one, answer in answers.items()}
+        return [_topic_facts(one, there.get(one.name), settings.get(one.name, {})) for one in wanted]
 
     def groups(self, roles: Mapping[str, str], not_needed: Collection[str]) -> list[GroupFacts]:
         """``roles`` by their groups; of those that are ``not_needed``, having no worker is no fault."""
@@ -201,16 +209,23 @@ def _age_s(head: Message | None, now_ms: int) -> float | None:
     return None if head is None else max(0.0, (now_ms - head.timestamp()[1]) / 1000)
 
 
-def _topic_facts(name: str, there: TopicMetadata | None, min_isr: int) -> TopicFacts:
+def values(entries: Mapping[str, ConfigEntry]) -> dict[str, str]:
+    """The settings of a topic, as Kafka describes them."""
+    return {name: entry.value or "" for name, entry in entries.items()}
+
+
+def _topic_facts(topic: Topic, there: TopicMetadata | None, settings: Mapping[str, str]) -> TopicFacts:
     if there is None:
-        return TopicFacts(name, 0)
+        return TopicFacts(topic.name, 0)
     some = there.partitions.values()
+    min_isr = int(settings[MIN_ISR])
     return TopicFacts(
-        name,
+        topic.name,
         len(some),
         without_leader=sum(one.leader < 0 for one in some),
         under_replicated=sum(len(one.isrs) < len(one.replicas) for one in some),
         below_min_isr=sum(len(one.isrs) < min(min_isr, len(one.replicas)) for one in some),
+        misfits=tuple(map(str, topic.misfits(settings))),
     )
 
 

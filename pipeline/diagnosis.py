@@ -77,6 +77,9 @@ def judge_topics(topics: Sequence[TopicFacts], partitions: int) -> list[Finding]
             found.append(
                 _wrong("topics", f"partitions of {one.name}", figure, "HERALD_PARTITIONS must be what is there")
             )
+        if one.misfits:
+            advice = "herald topics create --alter"
+            found.append(Finding(Level.WARNING, "topics", f"settings of {one.name}", "; ".join(one.misfits), advice))
     bring = "bring the brokers that are missing back"
     found += _counted(topics, "without_leader", Level.WRONG, "partitions without a leader: nothing is written", bring)
     found += _counted(topics, "below_min_isr", Level.WRONG, "partitions below min.insync: nothing is written", bring)

@@ -13,13 +13,17 @@ HOUR_MS, DAY_MS = 3_600_000, 86_400_000
 
 @dataclass(frozen=True, slots=True)
 class TopicFacts:
-    """``partitions`` is 0 where there is no such topic; the others count partitions."""
+    """``partitions`` is 0 where there is no such topic; the others count partitions.
+
+    ``misfits`` says of each setting that does not serve what it is and what it should be.
+    """
 
     name: str
     partitions: int
     without_leader: int = 0
     under_replicated: int = 0
     below_min_isr: int = 0
+    misfits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

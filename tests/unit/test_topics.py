@@ -59,3 +59,28 @@ def test_keys_lie_where_kafkas_own_partitioner_puts_them() -> None:
     """Known values of Java's `Utils.murmur2` for 4 partitions, as kafka-clients' tests have the hash."""
     assert topics.partition_of(b"21", 1 << 31) == -973932308 & 0x7FFFFFFF
     assert topics.partition_of(b"foobar", 1 << 31) == -790332482 & 0x7FFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("setting", "now", "fits"),
+    [
+        ("retention.ms", "604800000", True),
+        ("retention.ms", "604799999", False),
+        ("retention.ms", "900000000", True),
+        ("retention.ms", "-1", True),
+        ("max.message.bytes", "1048588", False),
+        ("message.timestamp.type", "CreateTime", False),
+    ],
+)
+def test_a_topic_that_keeps_and_takes_enough_serves(setting: str, now: str, fits: bool) -> None:
+    status = next(one for one in topics.all_topics(TIERS_S, 60.0) if one.name == topics.STATUS)
+    found = status.misfits(status.config | {setting: now})
+    assert [one.setting for one in found] == ([] if fits else [setting])
+
+
+def test_policies_may_stand_in_any_order() -> None:
+    seen = topics.Topic(name="t", key="k", config={"cleanup.policy": "compact,delete"})
+    assert seen.misfits({"cleanup.policy": "delete,compact"}) == []
+    assert list(map(str, seen.misfits({"cleanup.policy": "compact"}))) == [
+        "cleanup.policy is compact, not compact,delete"
+    ]

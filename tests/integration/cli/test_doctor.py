@@ -18,10 +18,14 @@ from cli.doctor import doctor
 from cli.doctor_kafka import CannotAsk, KafkaProbe
 from cli.doctor_probes import Address, applied_changesets, known_changesets, ping_redis, reach, unaccounted
 from cli.doctor_probes import partitions as found
+from cli.topics import create_topics
 from pipeline.diagnosis import ACCOUNT_DAYS
 from pipeline.retention import AHEAD
 from pipeline.symptoms import LostFacts, TopicFacts
+from settings import Settings
 from stack.postgres import execute
+from tests.fakes import until
+from topics import Topic
 
 TIMEOUT_S = 15.0
 STRAY = """
@@ -142,11 +146,24 @@ def test_the_heads_of_tiers_come_whole(held: Held) -> None:
 
 
 def test_topics_are_there_with_their_partitions_or_not(held: Held) -> None:
-    assert held.probe().topics([held.topic, "no-such-topic"]) == [
+    missing = Topic(name="no-such-topic", key="k")
+    assert held.probe().topics([Topic(name=held.topic, key="k"), missing]) == [
         TopicFacts(held.topic, 2),
         TopicFacts("no-such-topic", 0),
     ]
-    assert held.probe().topics(["no-such-topic"]) == [TopicFacts("no-such-topic", 0)]
+    assert held.probe().topics([missing]) == [TopicFacts("no-such-topic", 0)]
+
+
+async def test_settings_of_topics_are_as_wanted_or_can_be_put_right(
+    held: Held, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = Topic(name=held.topic, key="k", config={"retention.ms": "900000000", "cleanup.policy": "delete"})
+    (facts,) = held.probe().topics([wanted])
+    assert facts.misfits == ("retention.ms is 604800000, not 900000000",)
+    monkeypatch.setattr("cli.topics.names.all_topics", lambda *_: [wanted])
+    (made,) = create_topics(Settings(kafka=held.kafka, partitions=2), alter=True)
+    assert (made.altered, made.problem) == (True, None)
+    await until(lambda: held.probe().topics([wanted])[0].misfits == (), TIMEOUT_S)
 
 
 def test_a_group_has_its_members_while_they_are_there(held: Held) -> None:

@@ -6,14 +6,22 @@ from concurrent.futures import Future
 import pytest
 from click.testing import CliRunner, Result
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import ClusterMetadata, NewTopic, PartitionMetadata, TopicMetadata
+from confluent_kafka.admin import (
+    ClusterMetadata,
+    ConfigEntry,
+    ConfigResource,
+    NewTopic,
+    PartitionMetadata,
+    TopicMetadata,
+)
 
 import topics as names
 from cli import topics as module
 from settings import Settings
 
 PARTITIONS = 6
-WANTED = [one.name for one in names.all_topics(Settings().retry_tiers_s, Settings().seen_for_s)]
+CONFIG = {one.name: one.config for one in names.all_topics(Settings().retry_tiers_s, Settings().seen_for_s)}
+WANTED = list(CONFIG)
 
 
 class Cluster:
@@ -23,6 +31,9 @@ class Cluster:
         self.there: dict[str, int] = {}
         self.made: list[NewTopic] = []
         self.refusal: KafkaException | None = None
+        # By topic, where it is not as it should be.
+        self.settings: dict[str, dict[str, str]] = {}
+        self.changes: dict[str, dict[str, str]] = {}
 
     def list_topics(self, timeout: float) -> ClusterMetadata:
         metadata = ClusterMetadata()
@@ -33,6 +44,18 @@ class Cluster:
         self.made += new
         return {one.topic: self._answer() for one in new}
 
+    def describe_configs(
+        self, resources: Sequence[ConfigResource], request_timeout: float
+    ) -> "dict[ConfigResource, Future[dict[str, ConfigEntry]]]":
+        return {one: _told(CONFIG[one.name] | self.settings.get(one.name, {})) for one in resources}
+
+    def incremental_alter_configs(
+        self, resources: Sequence[ConfigResource], request_timeout: float
+    ) -> "dict[ConfigResource, Future[None]]":
+        for one in resources:
+            self.changes[one.name] = {entry.name: entry.value for entry in one.incremental_configs}
+        return {one: self._answer() for one in resources}
+
     def _answer(self) -> "Future[None]":
         answer: Future[None] = Future()
         if self.refusal:
@@ -40,6 +63,12 @@ class Cluster:
         else:
             answer.set_result(None)
         return answer
+
+
+def _told(settings: dict[str, str]) -> "Future[dict[str, ConfigEntry]]":
+    answer: Future[dict[str, ConfigEntry]] = Future()
+    answer.set_result({name: ConfigEntry(name, value) for name, value in settings.items()})
+    return answer
 
 
 def _described(partitions: int) -> TopicMetadata:
@@ -55,9 +84,9 @@ def cluster(monkeypatch: pytest.MonkeyPatch) -> Cluster:
     return cluster
 
 
-def create() -> Result:
+def create(*options: str) -> Result:
     environment = {"HERALD_PARTITIONS": str(PARTITIONS), "HERALD_REPLICATION_FACTOR": "3", "COLUMNS": "200"}
-    return CliRunner(env=environment).invoke(module.topics, ["create"])
+    return CliRunner(env=environment).invoke(module.topics, ["create", *options])
 
 
 def lines(result: Result) -> dict[str, str]:
@@ -97,6 +126,28 @@ def test_a_topic_with_another_number_of_partitions_is_named(cluster: Cluster, na
     assert problems == {name}
     assert f"has {found} partitions, HERALD_PARTITIONS says {PARTITIONS}" in lines(result)[name]
     assert {one.topic for one in cluster.made} == set(WANTED[:2]) - {name}, "the others are made all the same"
+
+
+def test_settings_that_do_not_serve_are_told_and_put_right_where_that_is_wanted(cluster: Cluster) -> None:
+    """An upgrade may want more of a topic than the one before; somebody may have cut it short by hand."""
+    cluster.there = dict.fromkeys(WANTED, PARTITIONS)
+    cluster.settings = {
+        names.DLQ: {"retention.ms": "3600000"},
+        names.OUTCOMES: {"retention.ms": "-1"},
+        names.LEDGER: {"max.message.bytes": "1048588", "retention.ms": "9999999999"},
+    }
+    result = create()
+    assert (result.exit_code, cluster.changes) == (0, {}), result.output
+    assert "retention.ms is 3600000, not 2592000000" in lines(result)[names.DLQ]
+    assert {topic for topic, said in lines(result).items() if "not" in said.split()} == {names.DLQ, names.LEDGER}
+    assert "--alter" in result.output
+    result = create("--alter")
+    assert result.exit_code == 0, result.output
+    assert cluster.changes == {
+        names.DLQ: {"retention.ms": "2592000000"},
+        names.LEDGER: {"max.message.bytes": str(16 << 20)},
+    }
+    assert {topic for topic, said in lines(result).items() if said.endswith("altered")} == {names.DLQ, names.LEDGER}
 
 
 def test_what_kafka_refuses_is_told_in_its_own_words(cluster: Cluster) -> None:

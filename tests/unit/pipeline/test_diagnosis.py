@@ -49,6 +49,7 @@ def levels(findings: list[Finding]) -> list[Level]:
         (TopicFacts("t", 4, without_leader=1), WRONG, "without a leader"),
         (TopicFacts("t", 4, below_min_isr=2), WRONG, "below min.insync"),
         (TopicFacts("t", 4, under_replicated=2), WARNING, "fewer replicas"),
+        (TopicFacts("t", 4, misfits=("retention.ms is 1, not 2",)), WARNING, "settings of t"),
     ],
 )
 def test_topics(topic: TopicFacts, level: Level, said: str) -> None:
