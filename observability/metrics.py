@@ -77,6 +77,7 @@ class Metrics:
         self._takeover = gauge("takeover_seconds", "From the last assignment until records came")
         self._start = gauge("start_seconds", "From the start of the process until records came for the first time")
         self._stuck = gauge("stuck_seconds", "How long the watchdog has seen work and no progress")
+        self._silent = gauge("group_silent_seconds", "Since its group last confirmed the worker")
         self._halted = gauge("halted", "1 once the worker has halted, by what for", "cause")
 
         # Enrich.
@@ -167,6 +168,9 @@ class Metrics:
 
     def stuck(self, seconds: float) -> None:
         self._stuck[()].set(seconds)
+
+    def silent(self, seconds: float) -> None:
+        self._silent[()].set(seconds)
 
     def halted(self, cause: HaltCause) -> None:
         self._halted[cause].set(1)

@@ -20,6 +20,7 @@ class Lease:
         self._term_s = term_s
         self._clock = clock
         self._until = float("-inf")
+        self._heard_at = clock()
 
     def now(self) -> float:
         return self._clock()
@@ -27,10 +28,15 @@ class Lease:
     def renew(self, asked_at: float) -> None:
         """The group confirmed this member; ``asked_at`` is when it was asked, not when the answer came."""
         self._until = asked_at + self._term_s
+        self._heard_at = asked_at
 
     def end(self) -> None:
         """The group does not know this member any more."""
         self._until = float("-inf")
+
+    def silent_s(self) -> float:
+        """Since the group was asked what it confirmed last; at first, since the start."""
+        return self._clock() - self._heard_at
 
     def is_held(self) -> bool:
         return self._clock() < self._until

@@ -89,6 +89,8 @@ async def watch(app: "ConsumerApp", patience: Patience) -> None:
             shown = stands.keys()
             stood_s = _look(app, patience, stands)
         app.metrics.stuck(stood_s)
+        # One that is cut off knows of no more to read, and shows no lag.
+        app.metrics.silent(app.lease.silent_s())
         if patience.is_over():
             app.end(f"no progress for {stood_s:.0f} s with work to do")
 

@@ -50,6 +50,7 @@ def feed(registry: CollectorRegistry) -> Metrics:
     metrics.rebalanced(1.5)
     metrics.started(3.5)
     metrics.stuck(2.0)
+    metrics.silent(4.0)
     metrics.events(Counter({Disposition.ACCEPTED: 3, Disposition.REPEATED: 1}))
     metrics.created(Counter({(Channel.SMS, Lane.URGENT): 4}))
     metrics.in_flight(Channel.SMS, 9)

@@ -35,6 +35,7 @@ AT = {"topic": TOPIC, "partition": "3"}
         ("herald_commit_age_seconds", AT, 1.5),
         ("herald_rebalances_total", {}, 1),
         ("herald_stuck_seconds", {}, 2),
+        ("herald_group_silent_seconds", {}, 4),
         ("herald_events_total", {"disposition": "accepted"}, 3),
         ("herald_notifications_created_total", {**SMS, "lane": "urgent"}, 4),
         ("herald_notifications_in_flight", SMS, 9),

@@ -24,3 +24,14 @@ def test_it_comes_back_with_the_next_answer() -> None:
     clock.advance(60.0)
     lease.renew(lease.now())
     assert lease.is_held()
+
+
+def test_silence_is_counted_from_what_was_confirmed_last() -> None:
+    clock = Clock()
+    lease = Lease(10.0, clock.seconds)
+    clock.advance(3.0)
+    assert lease.silent_s() == 3
+    lease.renew(lease.now() - 1)
+    lease.end()
+    clock.advance(20.0)
+    assert lease.silent_s() == 21

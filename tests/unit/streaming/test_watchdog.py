@@ -14,6 +14,7 @@ from pipeline.halting import HaltCause
 from streaming import watchdog
 from streaming.halt import Halt
 from streaming.inflight import InFlight
+from streaming.lease import Lease
 from streaming.stand import Stand
 from streaming.watchdog import ASK_TIMEOUT_S, Patience
 from tests.fakes import Clock, turns
@@ -96,6 +97,7 @@ class Worker:
         self.halt = Halt(lambda cause: None)
         self.registry = CollectorRegistry()
         self.metrics = Metrics(self.registry)
+        self.lease = Lease(10.0, self.clock.seconds)
         self.engine = SimpleNamespace(in_flight=InFlight())
         self.tables = SimpleNamespace(recovery=SimpleNamespace(active_offsets={}))
         self.fetch_consumer = self
@@ -255,6 +257,18 @@ async def test_what_is_seen_is_shown(worker: Worker) -> None:
     assert [worker.shown(gauge, HERE) for gauge in gauges] == [3, 30, 30]
     assert [worker.shown(gauge, THERE) for gauge in gauges] == [0, 0, 0]
     assert worker.shown("stuck_seconds") == 30
+
+
+async def test_a_worker_that_is_cut_off_shows_for_how_long(worker: Worker) -> None:
+    """It knows of nothing to read, has no lag, and would look healthy."""
+    worker.at = {HERE: IDLE}
+    worker.lease.renew(worker.lease.now())
+    await worker.for_s(90)
+    assert worker.shown("group_silent_seconds") == 90
+    assert worker.shown("consumer_lag_records", HERE) == 0
+    worker.lease.renew(worker.lease.now())
+    await worker.for_s(2)
+    assert worker.shown("group_silent_seconds") == 2
 
 
 @pytest.mark.parametrize("meanwhile", ["a rebalance", "a wait that renewed patience"])
