@@ -1,5 +1,6 @@
 """Where does each setting come from? The environment, read here once, by nobody else; every name starts ``HERALD_``."""
 
+import hashlib
 import re
 from enum import StrEnum
 from functools import cached_property
@@ -131,6 +132,8 @@ class Settings(BaseSettings):
     def _digests(cls, keys: tuple[str, ...]) -> tuple[str, ...]:
         if not all(re.fullmatch(r"[0-9a-f]{64}", key) for key in keys):
             raise ValueError("must be SHA-256 digests in lower-case hex, not the keys themselves")
+        if hashlib.sha256().hexdigest() in keys:
+            raise ValueError("one of them is the digest of nothing: the variable with the key was empty")
         return keys
 
     @field_validator("retry_tiers_s")

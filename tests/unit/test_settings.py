@@ -1,5 +1,6 @@
 """The environment, as it is typed; what cannot work is refused at the start."""
 
+import hashlib
 import math
 import os
 
@@ -65,6 +66,7 @@ def test_what_is_typed_is_what_is_read(monkeypatch: pytest.MonkeyPatch, name: st
         pytest.param("api_keys", f"{'a' * 64},in-clear", id="a key in clear"),
         pytest.param("api_keys", "A" * 64, id="a digest as some tools write it"),
         pytest.param("api_keys", "a" * 63, id="a digest that lacks an end"),
+        pytest.param("api_keys", hashlib.sha256().hexdigest(), id="the digest of no key"),
     ],
 )
 def test_what_cannot_work_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, name: str, typed: str) -> None:

@@ -216,6 +216,16 @@ async def test_without_keys_everybody_is_refused_and_the_log_says_why():
     assert any("no API key is configured" in entry["event"] for entry in logs)
 
 
+async def test_no_key_is_no_key_whatever_digests_there_are():
+    """`sha256sum` of a variable that was not set has an answer, too."""
+    async with (
+        serving(statuses=Answers(nothing), keys=[""]) as session,
+        session.get(PATH) as bare,
+        session.get(PATH, headers={"X-API-Key": "", "Authorization": "Bearer "}) as empty,
+    ):
+        assert (bare.status, empty.status) == (401, 401)
+
+
 async def test_the_document_needs_no_key():
     async with serving(statuses=Answers(nothing)) as session, session.get("/openapi.json") as response:
         assert (response.status, (await response.json())["openapi"]) == (200, "3.1.0")
