@@ -1,7 +1,7 @@
 """Status events in; notifications on their lanes, the ledger, waits for a subscription and dead letters out."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -47,6 +47,9 @@ from tables.subscriptions import Subscriptions
 
 log = structlog.get_logger(__name__)
 
+# What a hundred thousand subscriptions take, and longer than Kafka is away without a word.
+CATCH_UP_S = 30.0
+
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
 
@@ -84,8 +87,9 @@ class Refusal:
 class Enricher:
     """The I/O around `pipeline.enrich.decide`, many records at a time; ``clock_ms`` is wall time.
 
-    ``caught_up`` tells of a partition whether every subscription published to it has been read. About ``at_once``
-    records are made before they are kept.
+    ``catch_up`` waits until every subscription that has been published to some partitions is read, for so many seconds
+    at most, and tells whether it is; ``caught_up`` tells it of one. About ``at_once`` records are made before they are
+    kept.
     """
 
     engine: Engine
@@ -96,6 +100,7 @@ class Enricher:
     policy: EnrichPolicy
     tiers_s: tuple[float, ...]
     partitions: int
+    catch_up: Callable[[Iterable[int], float], Awaitable[bool]]
     caught_up: Callable[[int], bool]
     guard: DeadLetterGuard
     metrics: Metrics
@@ -107,6 +112,9 @@ class Enricher:
 
         That happens in parts: of a turn that is broken off, only the last has to be done again. Raises Drained.
         """
+        # After a pause both are read from a backlog, and who has left must not be told, nor who has come be left out.
+        if not await self.catch_up({fetch.tp.partition for fetch in fetches}, CATCH_UP_S):
+            log.warning("subscriptions are not read to their end; events go by those that are")
         part = Part(self.clock_ms())
         for fetch in fetches:
             for record in fetch.records:

@@ -8,7 +8,7 @@ recovery, a fetch at a time too.
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
@@ -16,6 +16,7 @@ from aiokafka.errors import ConsumerStoppedError, IllegalStateError, KafkaError
 from faust.transport.drivers import aiokafka as driver
 from faust.types.tuples import TP, Message
 
+from streaming.engine import Drained
 from streaming.lost import LossWatch
 from streaming.pace import Pace
 from streaming.records import FetchedRecord
@@ -32,6 +33,9 @@ log = structlog.get_logger(__name__)
 # While some partitions wait for room, the others are asked in short turns, so that room is noticed soon.
 POLL_S = 1.0
 POLL_WHILE_FULL_S = 0.01
+LOOK_EVERY_S = 0.005
+# From aiokafka's thread to the account of what is in flight.
+ON_ITS_WAY_S = 0.5
 
 
 class FetchConsumer(driver.Consumer):
@@ -52,6 +56,8 @@ class FetchConsumer(driver.Consumer):
         self._expected: dict[TP, int] = {}
         self._next: dict[TP, int] = {}
         self._gaps: dict[TP, tuple[int, int]] = {}
+        # Since when each has been read to this end.
+        self._past: dict[TP, tuple[int, float]] = {}
         self._loss = LossWatch(self.app.policy.group, self.app.halt)
 
     def _new_consumer_thread(self) -> FetchThread:
@@ -110,6 +116,7 @@ class FetchConsumer(driver.Consumer):
         self._expected.clear()
         self._next.clear()
         self._gaps.clear()
+        self._past.clear()
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         self._revoked = True
@@ -265,10 +272,40 @@ class FetchConsumer(driver.Consumer):
         """Whether every record of the partition that the last fetch knew of has been finished here."""
         tp = TP(topic, partition)
         end = self.highwater(tp)
-        if end is None:
-            return False
+        return end is not None and self._has_finished(tp, end)
+
+    async def catch_up(self, topic: str, partitions: Iterable[int], limit_s: float) -> bool:
+        """Whether every record that the last fetch knew of, when this was asked, has been finished within ``limit_s``.
+
+        Raises Drained when the partitions are taken away meanwhile.
+        """
+        give_up_at = time.monotonic() + limit_s
+        for partition in partitions:
+            tp = TP(topic, partition)
+            end = self.highwater(tp)
+            while end is None or not self._has_finished(tp, end):
+                if self.app.engine.draining or self.app.halt.reason:
+                    raise Drained(f"{topic}-{partition} was still to be read")
+                if time.monotonic() > give_up_at:
+                    return False
+                await asyncio.sleep(LOOK_EVERY_S)
+                end = self.highwater(tp) if end is None else end
+        return True
+
+    def _has_finished(self, tp: TP, end: int) -> bool:
         done = self.app.engine.in_flight.watermarks().get(tp, self._committed.get(tp, 0))
-        return done >= end
+        return done >= end or self._is_past(tp, end)
+
+    def _is_past(self, tp: TP, end: int) -> bool:
+        """What stands last is no record but a transaction's marker: it was read, and for a while nothing came of it."""
+        if self._position(tp) < end or self.app.engine.in_flight.is_busy(tp):
+            self._past.pop(tp, None)
+            return False
+        at, since = self._past.setdefault(tp, (end, time.monotonic()))
+        if at != end:
+            self._past[tp] = (end, time.monotonic())
+            return False
+        return time.monotonic() - since > ON_ITS_WAY_S
 
     async def ends(self, timeout_s: float) -> Mapping[TP, int]:
         """The end of every open partition, asked of the broker; nothing where it does not answer in time.

@@ -211,6 +211,11 @@ class Cache:
         self.kept += values
 
 
+async def read_to_the_end(partitions: Iterable[int], limit_s: float) -> bool:
+    """Subscriptions, for an Enricher that has nothing to wait for."""
+    return True
+
+
 def app() -> faust.App:
     """Never started: tables want one to be defined in."""
     return faust.App("tests", broker="kafka://127.0.0.1:1", store="memory://", topic_partitions=4)

@@ -1,5 +1,8 @@
 """What becomes of an event: told, told late, told once, corrected, taken back, or told to nobody."""
 
+import signal
+from dataclasses import replace
+
 import msgspec
 import pytest
 from confluent_kafka import Producer
@@ -8,7 +11,8 @@ import topics
 from pipeline.documents import ContentType
 from pipeline.notifications import Channel
 from pipeline.outcomes import Status
-from tests.e2e.cargo import Shipment, encode, followed_by, unique
+from settings import Role
+from tests.e2e.cargo import Shipment, encode, followed_by, person, unique
 from tests.e2e.world import GRACE_S, SUBSCRIPTION_ROWS, TIMEOUT_S, World, eventually
 
 LATE_S = 15.0
@@ -65,6 +69,29 @@ def test_an_event_that_nobody_follows_is_counted_after_its_grace(world: World) -
     shipment = followed_by(Channel.SMS)
     world.tell(shipment.event())
     assert world.dispositions(shipment, 1, within_s=GRACE_S + LATE_S) == ["unsubscribed"]
+
+
+def test_events_go_by_the_subscriptions_that_were_published_before_them(world: World) -> None:
+    """The worker was away and finds both: who has left must not be told, and who has come not be left out."""
+    left, came = person(), person()
+    before = [Shipment(people=(left,), channels=(Channel.SMS,)) for _ in range(100)]
+    world.subscribe(*before)
+    after = [replace(one, people=(came,)) for one in before]
+    process = world.pipeline.supervisor.workers[Role.ENRICH].process
+    assert process is not None
+    process.send_signal(signal.SIGSTOP)
+    try:
+        for one in after:
+            world.publish(topics.SUBSCRIPTIONS, one.key, one.subscription())
+        world.flush()
+        events = [one.event() for one in after]
+        world.tell(*events)
+    finally:
+        process.send_signal(signal.SIGCONT)
+    ids = {id for one, event in zip(after, events, strict=True) for id in one.ids(event)}
+    assert all(world.dispositions(one, 1) == ["accepted"] for one in after)
+    assert {row["recipient"] for row in world.outcomes_of(ids).values()} == {came.id}
+    assert world.outcomes(before).keys() == ids
 
 
 def test_a_subscription_taken_away_ends_the_telling(world: World) -> None:

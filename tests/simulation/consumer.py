@@ -55,6 +55,7 @@ class SimulatedConsumer(FetchConsumer):
         self._next = {}
         self._expected = {}
         self._gaps = {}
+        self._past = {}
         self._loss = LossWatch(self.app.policy.group, self.app.halt)
         self._read_offset = {}
         self._assigned: frozenset[TP] = frozenset()

@@ -33,6 +33,7 @@ from streaming.member import MembersProducer
 from streaming.watchdog import Patience
 from tables.claims import Claims
 from tables.seen import SeenEvents
+from tests.fakes import read_to_the_end
 from tests.simulation.broker import Group, Listener, SimulatedProducer
 from tests.simulation.consumer import SimulatedClient, SimulatedConsumer
 from tests.simulation.loop import LIFE
@@ -296,6 +297,7 @@ class EnrichRole(ConsumerRole):
             policy=EnrichPolicy(expire_after_s=world.expire_after_s, waits=WAITS),
             tiers_s=TIERS_S,
             partitions=world.broker.partitions,
+            catch_up=read_to_the_end,
             caught_up=lambda partition: True,
             guard=app.guard,
             metrics=app.metrics,

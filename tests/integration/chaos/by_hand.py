@@ -37,7 +37,7 @@ from tables.subscriptions import Subscriptions
 from tests.chaos.load import Document
 from tests.chaos.published import ID_HEADER, Kind, Line, Told
 from tests.e2e.cargo import Shipment
-from tests.fakes import Consumed, Out, Table, app, fetch
+from tests.fakes import Consumed, Out, Table, app, fetch, read_to_the_end
 
 TIERS_S = (0.1, 0.2)
 POLICY = SendPolicy(
@@ -88,6 +88,7 @@ class ByHand:
             policy=EnrichPolicy(expire_after_s=60.0, waits=2),
             tiers_s=TIERS_S,
             partitions=4,
+            catch_up=read_to_the_end,
             caught_up=lambda _: True,
             guard=DeadLetterGuard(DeadLetterPolicy(consecutive=1_000, ratio=1.0, window=1_000), halt),
             metrics=metrics,

@@ -1,6 +1,7 @@
 """Enrich: what a turn sends away, in which order, and what one bad record does to the others."""
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -9,7 +10,7 @@ from faust.types.tuples import TP
 from prometheus_client import CollectorRegistry
 
 import topics
-from agents.enrich import Enricher
+from agents.enrich import CATCH_UP_S, Enricher
 from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
 from pipeline import trail as trails
@@ -26,7 +27,7 @@ from streaming.engine import Drained, Engine
 from streaming.producer import ProduceFailed, Record
 from tables.seen import SeenEvents
 from tables.subscriptions import Subscriptions
-from tests.fakes import T0_MS, Clock, Consumed, Journal, Out, Table, app
+from tests.fakes import T0_MS, Clock, Consumed, Journal, Out, Table, app, read_to_the_end, turns
 
 BULK = "herald.sms.bulk.v1"
 SEEN = "seen-changelog"
@@ -86,6 +87,7 @@ def make(
         policy=EnrichPolicy(expire_after_s=3_600.0, waits=2),
         tiers_s=(30.0, 120.0),
         partitions=1,
+        catch_up=read_to_the_end,
         caught_up=lambda _: True,
         guard=guard,
         metrics=metrics,
@@ -139,6 +141,35 @@ def dispositions(out: Out) -> list[object]:
 
 def bodies(out: Out) -> list[object]:
     return [one["body"] for one in out.values(BULK)]
+
+
+async def test_no_event_is_decided_on_before_its_subscriptions_are_read(
+    make: Callable[[], Enricher], out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a pause the old ones are there, and who they name may have left since."""
+    read = asyncio.Event()
+    asked: list[tuple[set[int], float]] = []
+
+    async def catch_up(partitions: Iterable[int], limit_s: float) -> bool:
+        asked.append((set(partitions), limit_s))
+        return await read.wait()
+
+    deciding = asyncio.ensure_future(take(replace(make(), catch_up=catch_up), published(0, event())))
+    await turns()
+    assert (asked, out.records) == ([({0}, CATCH_UP_S)], [])
+    read.set()
+    await deciding
+    assert dispositions(out) == ["accepted"]
+
+
+async def test_where_subscriptions_cannot_be_read_to_their_end_events_go_on(
+    make: Callable[[], Enricher], out: Out
+) -> None:
+    async def in_vain(partitions: Iterable[int], limit_s: float) -> bool:
+        return False
+
+    await take(replace(make(), catch_up=in_vain), published(0, event()))
+    assert dispositions(out) == ["accepted"]
 
 
 async def test_an_event_is_seen_only_after_its_notifications_are_durable(enricher: Enricher, journal: Journal) -> None:

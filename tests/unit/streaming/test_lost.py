@@ -62,6 +62,7 @@ class Consumer(FetchConsumer):
         self._next = {LANE: committed - 2, NEXT_LANE: committed - 2}
         self._expected = {LANE: committed, NEXT_LANE: committed}
         self._gaps = {}
+        self._past = {}
         self._loss = LossWatch("g", self.halt)
         self._read_offset = {}
         self._at, self.start, self.end = committed, 0, end

@@ -25,7 +25,7 @@ class Stopping(FetchConsumer):
         self._open = self._prepared = frozenset({LANE})
         self._assignments = 0
         self._revoked = False
-        self._expected, self._next, self._gaps = {LANE: 5}, {LANE: 5}, {}
+        self._expected, self._next, self._gaps, self._past = {LANE: 5}, {LANE: 5}, {}, {}
 
 
 async def test_a_call_ends_before_its_partitions_go() -> None:
