@@ -213,3 +213,16 @@ def test_network_policies_name_labels_that_pods_have() -> None:
     for policy in of_kind("base", "NetworkPolicy"):
         wanted = policy["spec"]["podSelector"]["matchLabels"]
         assert any(wanted.items() <= labels.items() for labels in pods), name(policy)
+
+
+@every_folder
+def test_every_pod_may_ask_the_dns_of_the_cluster(folder: str) -> None:
+    """Kustomize adds the labels of `includeSelectors` to each matchLabels that is there, whosever pods it is about."""
+    (policy,) = [one for one in of_kind(folder, "NetworkPolicy") if one["metadata"]["name"] == "herald"]
+    (rule,) = [one for one in policy["spec"]["egress"] if {"port": 53, "protocol": "UDP"} in one["ports"]]
+    assert rule["to"] == [
+        {
+            "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}},
+            "podSelector": {"matchExpressions": [{"key": "k8s-app", "operator": "In", "values": ["kube-dns"]}]},
+        }
+    ]
