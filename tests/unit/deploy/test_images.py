@@ -93,6 +93,12 @@ def test_compose_volumes_are_declared_and_used() -> None:
     assert used == set(COMPOSE["volumes"])
 
 
+def test_compose_keeps_what_kafka_has() -> None:
+    kafka = COMPOSE["services"]["kafka"]
+    (mount,) = kafka["volumes"]
+    assert mount == f"kafka:{kafka['environment']['KAFKA_LOG_DIRS']}"
+
+
 def test_push_starts_only_for_those_who_have_a_key_file() -> None:
     push = COMPOSE["services"]["send-push"]
     assert push["profiles"] == ["push"]
