@@ -1,0 +1,74 @@
+"""Which alerts speak when? The rules on series made up for it, by Prometheus' own promtool where the machine has it."""
+
+import json
+import shutil
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import yaml
+
+RULES = Path(__file__).parents[3] / "ops" / "prometheus" / "herald.rules.yaml"
+PROMTOOL = shutil.which("promtool")
+DAY = 1_440
+FIRING = 'count by (alertname) (ALERTS{alertstate="firing"})'
+
+pytestmark = pytest.mark.skipif(PROMTOOL is None, reason="promtool is not there; it comes with Prometheus")
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """``series`` have a sample a minute, in promtool's notation; ``firing`` are all that speak at the end."""
+
+    why: str
+    minutes: int
+    series: Mapping[str, str]
+    firing: frozenset[str] = frozenset()
+
+
+def case(why: str, minutes: int, series: Mapping[str, str], *firing: str) -> Case:
+    return Case(why, minutes, series, frozenset(firing))
+
+
+CREATED = 'herald_notifications_created_total{instance="enrich-0",job="herald"}'
+# Of four workers, told when they ended; a minute of each one's is lost.
+RESTARTED = "0+18000x700 0+18000x900"
+
+
+def outcomes(values: str, workers: int = 4) -> dict[str, str]:
+    return {f'herald_outcomes_total{{instance="send-sms-{n}",job="herald"}}': values for n in range(workers)}
+
+
+ACCOUNT = [
+    case("all is told", DAY, {CREATED: "0+72000x1600", **outcomes("0+18000x1600")}),
+    case("all workers were started again", DAY, {CREATED: "0+72000x1600", **outcomes(RESTARTED)}),
+    case("and again", DAY, {CREATED: "0+72000x1600", **outcomes("0+18000x300 " + RESTARTED)}),
+    case("one in a hundred is lost", DAY, {CREATED: "0+72000x1600", **outcomes("0+17820x1600")}, "HeraldUnaccounted"),
+    case("of few, a hundred are lost", DAY, {CREATED: "0+2x1600", **outcomes("0+0x1600")}, "HeraldUnaccounted"),
+    case("of few, a dozen wait", DAY, {CREATED: "0+0x1420 1+1x100", **outcomes("0+0x1600")}),
+]
+
+
+@pytest.mark.parametrize("case", [*ACCOUNT], ids=lambda case: case.why)
+def test_what_speaks(case: Case, tmp_path: Path) -> None:
+    test = {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in case.series.items()],
+        "promql_expr_test": [
+            {
+                "expr": FIRING,
+                "eval_time": f"{case.minutes}m",
+                "exp_samples": [{"labels": f"{{alertname={json.dumps(one)}}}", "value": 1} for one in case.firing],
+            }
+        ],
+    }
+    evaluated = 10 if case.minutes > 100 else 1  # or a day takes promtool seconds
+    written = tmp_path / "test.yaml"
+    file = {"rule_files": [str(RULES)], "evaluation_interval": f"{evaluated}m", "tests": [test]}
+    written.write_text(yaml.safe_dump(file), encoding="utf-8")
+    done = subprocess.run(
+        [str(PROMTOOL), "test", "rules", str(written)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
