@@ -51,7 +51,24 @@ ACCOUNT = [
 ]
 
 
-@pytest.mark.parametrize("case", [*ACCOUNT], ids=lambda case: case.why)
+def dead(reason: str, values: str) -> dict[str, str]:
+    return {f'herald_dead_letters_total{{instance="enrich-0",job="herald",reason="{reason}"}}': values}
+
+
+DEAD_LETTERS = [
+    case("a few invalid ones", 60, dead("invalid-input", "0x50 0+1x5 5x10")),
+    case("many invalid ones", 60, dead("invalid-input", "0x50 0+3x10"), "HeraldDeadLetters"),
+    case("one bug waits for the morning", 60, dead("bug", "0x50 1x20"), "HeraldDeadLetters"),
+    *(
+        case(
+            f"{reason} again and again", 60, dead(reason, "0x50 0+3x10"), "HeraldDeadLetters", "HeraldDeadLettersOfOurs"
+        )
+        for reason in ("bug", "rejected-by-store", "template")
+    ),
+]
+
+
+@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS], ids=lambda case: case.why)
 def test_what_speaks(case: Case, tmp_path: Path) -> None:
     test = {
         "interval": "1m",

@@ -8,6 +8,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from pipeline.delivery import DeadLetterReason
 from tests.unit.observability.feed import feed
 
 OPS = Path(__file__).parents[3] / "ops"
@@ -70,6 +71,15 @@ def test_it_says_what_to_do_and_how_soon(rule: dict[str, Any]) -> None:
 @every_rule
 def test_metrics_named_in_its_advice_exist(rule: dict[str, Any], series: dict[str, set[str]]) -> None:
     assert set(re.findall(r"\bherald_\w+", rule["annotations"]["action"])) <= series.keys()
+
+
+def test_every_reason_of_a_dead_letter_is_somebodys() -> None:
+    """A fault of ours wakes people; of what publishers and providers do, other alerts say when it is too much."""
+    (ours,) = [rule for rule in RULES if rule["alert"] == "HeraldDeadLettersOfOurs"]
+    assert ours["labels"]["severity"] == "page"
+    named = set(re.findall(r"[a-z-]+", "".join(re.findall(r'reason=~"([^"]+)"', ours["expr"]))))
+    theirs = {DeadLetterReason.INVALID_INPUT, DeadLetterReason.RETRIES_EXHAUSTED, DeadLetterReason.IN_DOUBT}
+    assert named == set(DeadLetterReason) - theirs
 
 
 def test_filebeat_reads_our_containers_line_by_line() -> None:
