@@ -68,7 +68,44 @@ DEAD_LETTERS = [
 ]
 
 
-@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS], ids=lambda case: case.why)
+def worker(role: str, starts: str, *, instance: str = "10.0.0.1:8080", read: str = "1x60") -> dict[str, str]:
+    labels = f'instance="{instance}",job="herald"'
+    return {
+        f"process_start_time_seconds{{{labels}}}": starts,
+        f'herald_build_info{{{labels},role="{role}",version="0.1.0"}}': read,
+    }
+
+
+PAUSES = "stale _x4 {} " * 6  # ended, and started again after five minutes
+ONCE = "100x30 200x30"
+STARTS = [
+    case("a release", 60, {k: v for n in range(6) for k, v in worker("sink", ONCE, instance=f"sink-{n}").items()}),
+    case("two starts", 60, worker("sink", "100x30 200x5 300x30")),
+    case("one worker again and again", 60, worker("sink", "100x30 200x4 300x4 400x4 500x10"), "HeraldCrashLoop"),
+    case(
+        "with Kubernetes' longest pauses between",
+        60,
+        worker("sink", "100x20 " + PAUSES.format(*range(200, 800, 100)), read="1x20 " + PAUSES.replace("{}", "1")),
+        "HeraldCrashLoop",
+    ),
+    case(
+        "a record that ends whoever takes it",
+        60,
+        worker("retry", "100x40 200x4 300x20", instance="a") | worker("retry", "101x42 201x4 301x20", instance="b"),
+        "HeraldCrashLoop",
+    ),
+    case(
+        "an address that another role has had",
+        60,
+        worker("sink", "", read="_x36 1x30") | worker("api", "100x30 200x4 300x4 400x4 500x20", read="1x35 _x40"),
+        "HeraldCrashLoop",
+        "HeraldRoleGone",
+    ),
+    case("somebody else's process", 60, {'process_start_time_seconds{job="other"}': "100x30 200x4 300x4 400x4 500x20"}),
+]
+
+
+@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS, *STARTS], ids=lambda case: case.why)
 def test_what_speaks(case: Case, tmp_path: Path) -> None:
     test = {
         "interval": "1m",

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pipeline.delivery import DeadLetterReason
 from tests.unit.observability.feed import feed
@@ -27,11 +27,12 @@ def series() -> dict[str, set[str]]:
     """The labels of each series by its name."""
     registry = CollectorRegistry()
     feed(registry)
+    ProcessCollector(registry=registry)
     return {sample.name: set(sample.labels) for family in registry.collect() for sample in family.samples}
 
 
 def used(rule: dict[str, Any]) -> set[str]:
-    return set(re.findall(r"\bherald_\w+", rule["expr"]))
+    return set(re.findall(r"\b(?:herald|process)_\w+", rule["expr"]))
 
 
 @every_rule
@@ -49,8 +50,10 @@ def test_it_selects_by_labels_that_the_metrics_have(rule: dict[str, Any], series
 @every_rule
 def test_it_groups_by_labels_that_the_metrics_have(rule: dict[str, Any], series: dict[str, set[str]]) -> None:
     kept = {label.strip() for group in re.findall(r"\bby \(([^)]*)\)", rule["expr"]) for label in group.split(",")}
+    joined = set(re.findall(r"\bgroup_left \((\w+)\)", rule["expr"]))
     for metric in used(rule):
-        assert kept <= series[metric] | TARGET
+        assert kept - joined <= series[metric] | TARGET
+    assert joined <= set().union(*(series[metric] for metric in used(rule)))
 
 
 @every_rule
