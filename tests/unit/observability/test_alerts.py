@@ -105,7 +105,41 @@ STARTS = [
 ]
 
 
-@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS, *STARTS], ids=lambda case: case.why)
+def waits(topic: str, values: str) -> dict[str, str]:
+    return {f'herald_oldest_waiting_seconds{{instance="a",job="herald",partition="3",topic="{topic}"}}': values}
+
+
+def lag(values: str) -> dict[str, str]:
+    return {f'herald_consumer_lag_records{{instance="a",job="herald",partition="3",topic="{STATUS}"}}': values}
+
+
+URGENT, STATUS = "herald.sms.urgent.v1", "cargo.status.v1"
+WAITING = [
+    case("urgent ones wait for a moment", 60, waits(URGENT, "0x57 90x1 0x10")),
+    case("urgent ones wait", 60, waits(URGENT, "0x57 90x10"), "HeraldUrgentWaits"),
+    case("seen now and then", 60, waits(URGENT, "0x50 " + "90 stale _ " * 4), "HeraldUrgentWaits"),
+    case("they waited, and do no more", 80, waits(URGENT, "0x50 90x10 0x30")),
+    case("events wait", 60, waits(STATUS, "0x50 1000x10"), "HeraldRecordsWait"),
+    case("seen every sixth minute", 60, waits(STATUS, "0x30 " + "1000 stale _x3 " * 6), "HeraldRecordsWait"),
+    case("a tier is meant to wait", 60, waits("herald.retry.1h.v1", "2000x70")),
+    case("a backlog is worked off", 60, lag("20000-100x70")),
+    case("a backlog grows", 60, lag("20000+100x70"), "HeraldLagGrows"),
+    case(
+        "where its worker comes and goes",
+        60,
+        lag(" ".join(f"{20_000 + 500 * n}x1 stale _x2" for n in range(12))),
+        "HeraldLagGrows",
+    ),
+    case(
+        "a tier is late, seen now and then",
+        60,
+        {'herald_retry_overdue_seconds{instance="a",job="herald",tier="30s"}': "0x35 " + "90 stale _x2 " * 6},
+        "HeraldRetryLate",
+    ),
+]
+
+
+@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS, *STARTS, *WAITING], ids=lambda case: case.why)
 def test_what_speaks(case: Case, tmp_path: Path) -> None:
     test = {
         "interval": "1m",
