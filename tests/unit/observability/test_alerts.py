@@ -113,7 +113,7 @@ def lag(values: str) -> dict[str, str]:
     return {f'herald_consumer_lag_records{{instance="a",job="herald",partition="3",topic="{STATUS}"}}': values}
 
 
-URGENT, STATUS = "herald.sms.urgent.v1", "cargo.status.v1"
+URGENT, STATUS, OUTCOMES = "herald.sms.urgent.v1", "cargo.status.v1", "herald.outcomes.v1"
 WAITING = [
     case("urgent ones wait for a moment", 60, waits(URGENT, "0x57 90x1 0x10")),
     case("urgent ones wait", 60, waits(URGENT, "0x57 90x10"), "HeraldUrgentWaits"),
@@ -121,6 +121,8 @@ WAITING = [
     case("they waited, and do no more", 80, waits(URGENT, "0x50 90x10 0x30")),
     case("events wait", 60, waits(STATUS, "0x50 1000x10"), "HeraldRecordsWait"),
     case("seen every sixth minute", 60, waits(STATUS, "0x30 " + "1000 stale _x3 " * 6), "HeraldRecordsWait"),
+    case("outcomes wait for some hours", 60, waits(OUTCOMES, "40000x70"), "HeraldRecordsWait"),
+    case("outcomes wait for a day", 60, waits(OUTCOMES, "87000x70"), "HeraldRecordsWait", "HeraldOutcomesWait"),
     case("a tier is meant to wait", 60, waits("herald.retry.1h.v1", "2000x70")),
     case("a backlog is worked off", 60, lag("20000-100x70")),
     case("a backlog grows", 60, lag("20000+100x70"), "HeraldLagGrows"),
