@@ -141,7 +141,21 @@ WAITING = [
 ]
 
 
-@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS, *STARTS, *WAITING], ids=lambda case: case.why)
+def answers(status: int, values: str, *, route: str = "/v1/notifications/{id}") -> dict[str, str]:
+    return {f'herald_http_requests_total{{instance="a",job="herald",route="{route}",status="{status}"}}': values}
+
+
+API = [
+    case("one in fifty fails", 60, answers(200, "0+98x70") | answers(503, "0+2x70")),
+    case("one in ten fails", 60, answers(200, "0+90x70") | answers(503, "0+10x70"), "HeraldApiFails"),
+    case("all fail", 60, answers(500, "0+1x70"), "HeraldApiFails"),
+    case("of few, a few fail", 60, answers(200, "0x50 0+1x20") | answers(500, "0x50 0x7 1x3")),
+    case("keys are wrong", 60, answers(401, "0+100x70")),
+    case("a worker is not ready", 60, answers(200, "0+1x70") | answers(503, "0+12x70", route="/health/ready")),
+]
+
+
+@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS, *STARTS, *WAITING, *API], ids=lambda case: case.why)
 def test_what_speaks(case: Case, tmp_path: Path) -> None:
     test = {
         "interval": "1m",
