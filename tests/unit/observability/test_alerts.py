@@ -155,7 +155,22 @@ API = [
 ]
 
 
-@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS, *STARTS, *WAITING, *API], ids=lambda case: case.why)
+def volume(claim: str, available: int) -> dict[str, str]:
+    labels = f'namespace="cargo-herald",persistentvolumeclaim="{claim}"'
+    return {
+        f"kubelet_volume_stats_available_bytes{{{labels}}}": f"{available}x70",
+        f"kubelet_volume_stats_capacity_bytes{{{labels}}}": "10000000000x70",
+    }
+
+
+DISKS = [
+    case("a fifth is free", 60, volume("state-herald-enrich-0", 2_000_000_000)),
+    case("a twentieth is free", 60, volume("state-herald-enrich-0", 500_000_000), "HeraldDiskFills"),
+    case("somebody else's", 60, volume("data-postgres-0", 500_000_000)),
+]
+
+
+@pytest.mark.parametrize("case", [*ACCOUNT, *DEAD_LETTERS, *STARTS, *WAITING, *API, *DISKS], ids=lambda case: case.why)
 def test_what_speaks(case: Case, tmp_path: Path) -> None:
     test = {
         "interval": "1m",

@@ -9,6 +9,7 @@ import yaml
 from prometheus_client import CollectorRegistry, ProcessCollector
 
 from pipeline.delivery import DeadLetterReason
+from tests.unit.deploy.manifests import of_kind
 from tests.unit.observability.feed import feed
 
 OPS = Path(__file__).parents[3] / "ops"
@@ -19,6 +20,10 @@ RULES: list[dict[str, Any]] = [
 ]
 TARGET = {"instance", "job"}  # what Prometheus itself adds
 WEB = {"herald_http_requests_total": {"route", "status"}}  # of web/metrics.py, which counts where somebody asks
+VOLUME = {"namespace", "persistentvolumeclaim"}
+KUBELET = {"kubelet_volume_stats_available_bytes": VOLUME, "kubelet_volume_stats_capacity_bytes": VOLUME}
+
+STATEFUL_SETS = of_kind("base", "StatefulSet")
 
 every_rule = pytest.mark.parametrize("rule", RULES, ids=[rule["alert"] for rule in RULES])
 
@@ -30,11 +35,11 @@ def series() -> dict[str, set[str]]:
     feed(registry)
     ProcessCollector(registry=registry)
     labels = {sample.name: set(sample.labels) for family in registry.collect() for sample in family.samples}
-    return labels | WEB
+    return labels | WEB | KUBELET
 
 
 def used(rule: dict[str, Any]) -> set[str]:
-    return set(re.findall(r"\b(?:herald|process)_\w+", rule["expr"]))
+    return set(re.findall(r"\b(?:herald|process|kubelet)_\w+", rule["expr"]))
 
 
 @every_rule
@@ -45,7 +50,7 @@ def test_its_metrics_exist(rule: dict[str, Any], series: dict[str, set[str]]) ->
 
 @every_rule
 def test_it_selects_by_labels_that_the_metrics_have(rule: dict[str, Any], series: dict[str, set[str]]) -> None:
-    for metric, matchers in re.findall(r"\b(herald_\w+)\{([^}]*)\}", rule["expr"]):
+    for metric, matchers in re.findall(r"\b((?:herald|kubelet)_\w+)\{([^}]*)\}", rule["expr"]):
         assert set(re.findall(r"(\w+)\s*(?:=~|!~|!=|=)\s*\"", matchers)) <= series[metric]
 
 
@@ -85,6 +90,13 @@ def test_every_reason_of_a_dead_letter_is_somebodys() -> None:
     named = set(re.findall(r"[a-z-]+", "".join(re.findall(r'reason=~"([^"]+)"', ours["expr"]))))
     theirs = {DeadLetterReason.INVALID_INPUT, DeadLetterReason.RETRIES_EXHAUSTED, DeadLetterReason.IN_DOUBT}
     assert named == set(DeadLetterReason) - theirs
+
+
+def test_the_disks_it_looks_at_are_those_of_the_manifests() -> None:
+    (claim,) = {claim["metadata"]["name"] for one in STATEFUL_SETS for claim in one["spec"]["volumeClaimTemplates"]}
+    (rule,) = [rule for rule in RULES if rule["alert"] == "HeraldDiskFills"]
+    (pattern,) = re.findall(r'persistentvolumeclaim=~"([^"]+)"', rule["expr"])
+    assert all(re.fullmatch(pattern, f"{claim}-{one['metadata']['name']}-0") for one in STATEFUL_SETS)
 
 
 def test_filebeat_reads_our_containers_line_by_line() -> None:
