@@ -24,7 +24,8 @@ from tests.unit.deploy.manifests import (
 FOLDERS = ("base", "overlays/production")
 OLDEST, NEWEST = "1.30", "1.37"
 
-WORKLOADS = [one for folder in FOLDERS for one in of_kind(folder, "StatefulSet", "Deployment")]
+WORKLOAD_KINDS = ("StatefulSet", "Deployment")
+WORKLOADS = [one for folder in FOLDERS for one in of_kind(folder, *WORKLOAD_KINDS)]
 JOBS = [one for folder in FOLDERS for one in of_kind(folder, "Job", "CronJob")]
 STATEFUL = {Role.ENRICH, Role.SEND_SMS, Role.SEND_EMAIL, Role.SEND_PUSH}
 SECRET = {
@@ -152,6 +153,14 @@ def test_memory_is_bounded_and_cpu_is_not(workload: Manifest) -> None:
     resources = container(workload)["resources"]
     assert {"cpu", "memory"} <= resources["requests"].keys()
     assert resources["limits"].keys() == {"memory"}
+
+
+@every_folder
+def test_roles_whose_batches_grow_have_a_gibibyte_at_least(folder: str) -> None:
+    """Those with tables, and the sink."""
+    limits = {name(one): container(one)["resources"]["limits"]["memory"] for one in of_kind(folder, *WORKLOAD_KINDS)}
+    small = {"Deployment/herald-retry", "Deployment/herald-api"}
+    assert {one for one, limit in limits.items() if not limit.endswith("Gi")} == small
 
 
 @every_workload
