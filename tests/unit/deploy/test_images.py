@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 from settings import Role, Settings
-from tests.unit.deploy.manifests import ROOT, container, of_kind, pod
+from tests.unit.deploy.manifests import ROOT, container, of_kind, pod, roles
 
 DOCKERFILE = (ROOT / "Dockerfile").read_text(encoding="utf-8")
 STAGES = re.split(r"^FROM ", DOCKERFILE, flags=re.MULTILINE)[1:]
@@ -112,5 +112,5 @@ def test_compose_opens_no_port_to_the_network() -> None:
 
 
 def test_the_stack_of_compose_drains_as_long_as_the_manifests_allow() -> None:
-    graces = {pod(one)["terminationGracePeriodSeconds"] for one in of_kind("base", "StatefulSet", "Deployment")}
+    graces = {pod(one)["terminationGracePeriodSeconds"] for one in roles("base")}
     assert {one["stop_grace_period"] for one in ROLES.values()} == {f"{grace}s" for grace in graces}

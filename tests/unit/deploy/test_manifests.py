@@ -9,6 +9,7 @@ from dotenv import dotenv_values
 from settings import Role, Settings
 from tests.unit.deploy.manifests import (
     ROOT,
+    TOOLBOX,
     Manifest,
     config,
     container,
@@ -18,15 +19,17 @@ from tests.unit.deploy.manifests import (
     pod,
     pod_template,
     rendered,
+    roles,
     secret_keys,
+    toolbox,
 )
 
 FOLDERS = ("base", "overlays/production")
 OLDEST, NEWEST = "1.30", "1.37"
 
-WORKLOAD_KINDS = ("StatefulSet", "Deployment")
-WORKLOADS = [one for folder in FOLDERS for one in of_kind(folder, *WORKLOAD_KINDS)]
+WORKLOADS = [one for folder in FOLDERS for one in roles(folder)]
 JOBS = [one for folder in FOLDERS for one in of_kind(folder, "Job", "CronJob")]
+PODS = WORKLOADS + JOBS + [toolbox(folder) for folder in FOLDERS]
 STATEFUL = {Role.ENRICH, Role.SEND_SMS, Role.SEND_EMAIL, Role.SEND_PUSH}
 SECRET = {
     "HERALD_POSTGRES",
@@ -38,7 +41,7 @@ SECRET = {
 }
 
 every_workload = pytest.mark.parametrize("workload", WORKLOADS, ids=name)
-every_pod = pytest.mark.parametrize("workload", WORKLOADS + JOBS, ids=name)
+every_pod = pytest.mark.parametrize("workload", PODS, ids=name)
 every_folder = pytest.mark.parametrize("folder", FOLDERS)
 
 
@@ -62,15 +65,15 @@ def test_the_schema_check_refuses_a_field_that_does_not_exist() -> None:
 
 @every_folder
 def test_each_role_is_one_workload_stateful_where_its_tables_are(folder: str) -> None:
-    kinds = {environment(one)["HERALD_ROLE"]: one["kind"] for one in of_kind(folder, "StatefulSet", "Deployment")}
+    kinds = {environment(one)["HERALD_ROLE"]: one["kind"] for one in roles(folder)}
     assert kinds == {role: "StatefulSet" if role in STATEFUL else "Deployment" for role in Role}
-    assert len(of_kind(folder, "StatefulSet", "Deployment")) == len(Role)
+    assert len(roles(folder)) == len(Role)
 
 
 @every_folder
 def test_each_role_is_disrupted_one_pod_at_a_time(folder: str) -> None:
     budgets = {one["metadata"]["name"]: one["spec"] for one in of_kind(folder, "PodDisruptionBudget")}
-    for workload in of_kind(folder, "StatefulSet", "Deployment"):
+    for workload in roles(folder):
         budget = budgets[workload["metadata"]["name"]]
         assert budget["maxUnavailable"] == 1
         assert budget["selector"] == workload["spec"]["selector"]
@@ -109,7 +112,7 @@ def test_work_in_flight_has_time_to_end(workload: Manifest) -> None:
 @every_folder
 def test_no_role_has_more_workers_than_partitions(folder: str) -> None:
     partitions = settings(config(folder)).partitions
-    assert all(one["spec"]["replicas"] <= partitions for one in of_kind(folder, "StatefulSet", "Deployment"))
+    assert all(one["spec"]["replicas"] <= partitions for one in roles(folder))
 
 
 @every_pod
@@ -158,7 +161,7 @@ def test_memory_is_bounded_and_cpu_is_not(workload: Manifest) -> None:
 @every_folder
 def test_roles_whose_batches_grow_have_a_gibibyte_at_least(folder: str) -> None:
     """Those with tables, and the sink."""
-    limits = {name(one): container(one)["resources"]["limits"]["memory"] for one in of_kind(folder, *WORKLOAD_KINDS)}
+    limits = {name(one): container(one)["resources"]["limits"]["memory"] for one in roles(folder)}
     small = {"Deployment/herald-retry", "Deployment/herald-api"}
     assert {one for one, limit in limits.items() if not limit.endswith("Gi")} == small
 
@@ -197,14 +200,14 @@ def test_secrets_are_never_in_the_manifests() -> None:
     for folder in FOLDERS:
         assert not of_kind(folder, "Secret")
         assert not SECRET & config(folder).keys()
-    for workload in WORKLOADS + JOBS:
+    for workload in PODS:
         assert all(environment(workload)[key] is None for key in SECRET & environment(workload).keys())
 
 
 def test_the_example_has_every_secret_that_is_asked_for_and_no_other() -> None:
     example = dotenv_values(ROOT / "k8s" / "secrets.env.example")
     assert example.keys() == SECRET
-    assert {key for workload in WORKLOADS + JOBS for key in secret_keys(workload)} == SECRET
+    assert {key for workload in PODS for key in secret_keys(workload)} == SECRET
     settings({key: value or "" for key, value in example.items()})
 
 
@@ -214,14 +217,39 @@ def test_a_role_may_reach_what_it_has_the_keys_for(workload: Manifest) -> None:
     asks = set(secret_keys(workload))
     assert ("cargo-herald.org/reaches-stores" in labels) == bool(asks & {"HERALD_POSTGRES", "HERALD_REDIS"})
     sends = (environment(workload).get("HERALD_ROLE") or "").startswith("send-")
-    assert ("cargo-herald.org/reaches-providers" in labels) == sends
+    assert ("cargo-herald.org/reaches-providers" in labels) == (sends or name(workload) == TOOLBOX)
 
 
 def test_network_policies_name_labels_that_pods_have() -> None:
-    pods = [pod_template(one)["metadata"]["labels"] for one in WORKLOADS + JOBS]
+    pods = [pod_template(one)["metadata"]["labels"] for one in PODS]
     for policy in of_kind("base", "NetworkPolicy"):
         wanted = policy["spec"]["podSelector"]["matchLabels"]
         assert any(wanted.items() <= labels.items() for labels in pods), name(policy)
+
+
+@every_folder
+def test_the_toolbox_waits_without_a_pod_and_has_room_for_a_replay(folder: str) -> None:
+    there = toolbox(folder)
+    assert there["spec"]["replicas"] == 0
+    assert container(there)["resources"]["limits"] == {"memory": "1536Mi"}
+    assert container(there)["args"] == ["sleep", "infinity"]
+    assert "annotations" not in pod_template(there)["metadata"]  # nothing to scrape
+    assert {"HERALD_POSTGRES", "HERALD_REDIS"} == set(secret_keys(there))
+
+
+def test_the_toolbox_may_ask_each_worker() -> None:
+    policies = {one["metadata"]["name"]: one["spec"] for one in of_kind("base", "NetworkPolicy")}
+    labels = pod_template(toolbox("base"))["metadata"]["labels"]
+    (going,) = policies["herald-toolbox"]["egress"]
+    (coming,) = policies["herald"]["ingress"]
+    assert policies["herald-toolbox"]["podSelector"]["matchLabels"].items() <= labels.items()
+    assert any(
+        one.get("podSelector", {}).get("matchLabels", {}).items() <= labels.items() for one in coming["from"][1:]
+    )
+    for one in roles("base"):
+        wanted = going["to"][0]["podSelector"]["matchLabels"]
+        assert wanted.items() <= pod_template(one)["metadata"]["labels"].items()
+    assert going["ports"] == coming["ports"] == [{"port": "http"}]
 
 
 @every_folder
