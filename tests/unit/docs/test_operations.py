@@ -10,10 +10,12 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.parser import text_string_to_metric_families
 
 import topics
+from cli.dlq_records import operator
 from pipeline.delivery import DeadLetterReason
 from pipeline.ledger import Disposition
 from pipeline.outcomes import FINAL_STATUSES
 from settings import Role, Settings
+from tests.unit.deploy.manifests import name, of_kind
 from tests.unit.docs.pages import PAGES, ROOT, read, rows
 from tests.unit.observability.feed import feed
 from web.health import Problem
@@ -60,6 +62,28 @@ def test_no_document_names_a_metric_that_is_not_there(metrics: dict[str, set[str
 def test_every_reason_of_a_dead_letter_has_its_advice() -> None:
     told = re.findall(r"^   \| `([a-z-]+)` \|", read(OPERATIONS), re.MULTILINE)
     assert set(told) == set(DeadLetterReason)
+
+
+def test_who_did_it_is_who_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    (who,) = set(re.findall(r"env LOGNAME=(\w+) herald dlq", read(OPERATIONS)))
+    monkeypatch.setenv("LOGNAME", who)
+    assert operator() == who
+
+
+def test_workloads_that_are_told_of_are_in_the_manifests() -> None:
+    there = {name(one).lower() for one in of_kind("base", "StatefulSet", "Deployment", "Job", "CronJob")}
+    told = {
+        f"{kind}/{workload}"
+        for page in PAGES
+        for kind, workload in re.findall(r"\b(statefulset|deployment|cronjob|job)[ /](herald-[a-z-]+)", read(page))
+    }
+    assert "deployment/herald-toolbox" in told
+    assert told <= there
+
+
+def test_the_toolbox_is_to_ask_every_role() -> None:
+    (asked,) = re.findall(r"component in \((.+)\)'", read(OPERATIONS))
+    assert set(asked.split(",")) == set(Role)
 
 
 def test_the_glossary_has_every_final_status_and_disposition() -> None:
