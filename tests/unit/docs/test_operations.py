@@ -15,7 +15,7 @@ from pipeline.delivery import DeadLetterReason
 from pipeline.ledger import Disposition
 from pipeline.outcomes import FINAL_STATUSES
 from settings import Role, Settings
-from tests.unit.deploy.manifests import name, of_kind
+from tests.unit.deploy.manifests import name, of_kind, roles, secret_keys
 from tests.unit.docs.pages import PAGES, ROOT, read, rows
 from tests.unit.observability.feed import feed
 from web.health import Problem
@@ -57,6 +57,20 @@ def test_the_table_of_metrics_is_complete(metrics: dict[str, set[str]]) -> None:
 def test_no_document_names_a_metric_that_is_not_there(metrics: dict[str, set[str]]) -> None:
     named = {one for page in PAGES for one in re.findall(r"`(herald_\w+)", read(page))}
     assert named <= metrics.keys()
+
+
+def test_every_secret_has_its_way_to_a_new_one() -> None:
+    """Beside it, the workloads to restart: those that read it, but for the toolbox."""
+    told: dict[str, set[str]] = {}
+    for line in re.findall(r"^\| `HERALD_.+\|.+\|$", read(OPERATIONS), re.MULTILINE):
+        secrets, _, restart = line.strip("|").split("|")
+        read_by = {one.split("/")[1] for one in re.findall(r"`([a-z]+/herald-[a-z-]+)`", restart)}
+        told |= dict.fromkeys(re.findall(r"HERALD_[A-Z_]+", secrets), read_by or {"herald-sink", "herald-api"})
+    there: dict[str, set[str]] = {}
+    for workload in roles("base"):
+        for secret in secret_keys(workload):
+            there.setdefault(secret, set()).add(workload["metadata"]["name"])
+    assert told == there
 
 
 def test_every_reason_of_a_dead_letter_has_its_advice() -> None:
