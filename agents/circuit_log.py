@@ -1,13 +1,17 @@
 """Who hears of it when a provider's circuit changes: the log, and the metrics."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import structlog
 
 from observability.metrics import Metrics
+from observability.redaction import redact_text
 from pipeline.circuit import CircuitState
 from pipeline.dispatch import Dispatch
+from pipeline.errors import DeliveryError
 from pipeline.notifications import Channel
+from pipeline.ports import SendResult
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +27,8 @@ class CircuitLog:
         self._known = dispatch.circuit
         metrics.circuit(channel, provider, self._known)
 
-    def look(self) -> None:
+    def look(self, results: Sequence[SendResult] = ()) -> None:
+        """``results`` are those of the call that may have changed it."""
         before, now = self._known, self._dispatch.circuit
         if now is before:
             return
@@ -32,6 +37,14 @@ class CircuitLog:
         names = {"channel": self._channel, "provider": self._provider}
         if before is CircuitState.CLOSED:
             self._metrics.circuit_opened(self._channel, self._provider)
-            log.warning("circuit opened", **names)
+            log.warning("circuit opened", **names, reason=_reason(results))
         elif now is CircuitState.CLOSED:
             log.warning("circuit closed", **names)
+
+
+def _reason(results: Sequence[SendResult]) -> str:
+    """A 401 is to be seen here: our credentials are wrong, and no waiting mends that."""
+    for one in results:
+        if isinstance(one, DeliveryError):
+            return redact_text(f"{one.code}: {one.problem}" if one.code else one.problem)
+    return ""

@@ -95,7 +95,7 @@ class Teller:
             log.exception("provider adapter failed", provider=self._provider.name)
             results = [Unconfirmed(f"the adapter failed: {type(bug).__name__}")] * len(notifications)
         self._dispatch.answer(call, results, time.monotonic())
-        self._circuit_log.look()
+        self._circuit_log.look(results)
         in_doubt = [one for one, result in zip(sendings, results, strict=True) if isinstance(result, Unconfirmed)]
         self._doubt(in_doubt, self._clock_ms())
         self._metrics.call(

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 from faust.types.tuples import TP
 from prometheus_client import CollectorRegistry
+from structlog.testing import capture_logs
 
 import topics
 from agents.aftermath import Aftermath
@@ -594,6 +595,19 @@ async def test_a_provider_that_is_down_costs_attempts_only_until_its_circuit_ope
     assert sorted(role.statuses().values()) == ["sent"] * (20 - len(waiting))  # type: ignore[type-var]
     attempts = {value["attempts"] for value in role.out.values(topics.OUTCOMES)}
     assert attempts == {1}, "probes that failed cost nothing"
+
+
+async def test_the_log_says_why_a_circuit_opened(role: Role) -> None:
+    """No waiting mends a 401: that must not look like a provider that is down."""
+    refused = Unavailable("the provider answered 401", code="401")
+    role.provider.answer = lambda some: [refused] * len(some)
+    with capture_logs() as logs:
+        await role.offer(*map(record, range(20)))
+        await until(lambda: any(one["event"] == "circuit opened" for one in logs))
+    (opened,) = [one for one in logs if one["event"] == "circuit opened"]
+    assert opened["reason"] == "401: the provider answered 401"
+    role.provider.answer = accept_all
+    await role.settled()
 
 
 async def test_what_an_open_circuit_holds_back_is_not_in_doubt_after_a_crash(role: Role) -> None:
