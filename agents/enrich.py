@@ -29,7 +29,7 @@ from pipeline import trail as trails
 from pipeline.deadletter_limits import OURS
 from pipeline.delivery import DeadLetterReason, conclude, from_ms
 from pipeline.documents import ContentType, decode
-from pipeline.enrich import EnrichPolicy, PassOver, Renderer, SeenRow, Told, Wait, decide, refused
+from pipeline.enrich import EnrichPolicy, PassOver, Renderer, SeenRow, Settled, Wait, decide, refused
 from pipeline.errors import InvalidInput
 from pipeline.events import StatusEvent
 from pipeline.ledger import Disposition, EventRecord
@@ -55,7 +55,7 @@ OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
 @dataclass
 class Part:
-    """What is decided and not durable yet; ``told_nobody`` counts events that came to nothing for a fault of ours.
+    """What is decided and not durable yet; ``faults`` counts events that came to nothing for a fault of ours.
 
     ``taken`` counts the records that have been dealt with to their end.
     """
@@ -67,7 +67,7 @@ class Part:
     dispositions: Counter[Disposition] = field(default_factory=Counter)
     created: Counter[tuple[Channel, Lane]] = field(default_factory=Counter)
     ended: list[Outcome] = field(default_factory=list)
-    told_nobody: int = 0
+    faults: int = 0
     dead: Counter[DeadLetterReason] = field(default_factory=Counter)
 
     @cached_property
@@ -142,7 +142,7 @@ class Enricher:
         self.metrics.dead_lettered(part.dead)
         # What publishers break says nothing of us: neither that all is well, nor that it is not.
         ended = part.dispositions.total() - sum(dead for reason, dead in part.dead.items() if reason not in OURS)
-        self.guard.note(ended, dead=part.told_nobody, bugs=part.told_nobody)
+        self.guard.note(ended, dead=part.faults, bugs=part.faults)
 
     def _found(self, record: FetchedRecord, now_ms: int) -> Iterator[tuple[Trail, StatusEvent | Refusal]]:
         """The events of a record, each with its own first coordinates."""
@@ -197,8 +197,8 @@ class Enricher:
             self._refuse(record, trail, part, Refusal(DeadLetterReason.BUG, type(bug).__name__))
             return
         match decision:
-            case Told():
-                self._tell(decision, event, record, trail, part)
+            case Settled():
+                self._settle(decision, event, record, trail, part)
             case Wait():
                 self._wait(event, trail, part)
             case PassOver():
@@ -208,12 +208,12 @@ class Enricher:
         """Asked of what comes in alone: what we placed ourselves must not go round for ever, whatever settings say."""
         return bool(key != record.key) or topics.partition_of(key, self.partitions) != record.partition
 
-    def _tell(self, told: Told, event: StatusEvent, record: FetchedRecord, trail: Trail, part: Part) -> None:
-        out = [ledger_record(told.record, record.key)]
-        for one in told.notifications:
+    def _settle(self, settled: Settled, event: StatusEvent, record: FetchedRecord, trail: Trail, part: Part) -> None:
+        out = [ledger_record(settled.record, record.key)]
+        for one in settled.notifications:
             out.append(Record(topics.lane(one.channel, one.lane), one.recipient.encode(), encode(one)))
             part.created[one.channel, one.lane] += 1
-        for failed in told.failed:
+        for failed in settled.failed:
             outcome = conclude(
                 failed.notification, Status.TECHNICAL_FAILURE, part.now_ms, attempts=0, reason=str(failed.error)
             )
@@ -226,11 +226,11 @@ class Enricher:
                     record.key, record.value, trail, DeadLetterReason.TEMPLATE, str(failed.error), record.headers
                 )
             )
-        part.told_nobody += bool(told.failed and not told.notifications)
-        if told.seen is not None:
-            part.seen[record.partition][event.identity] = told.seen
+        part.faults += bool(settled.failed and not settled.notifications)
+        if settled.seen is not None:
+            part.seen[record.partition][event.identity] = settled.seen
         part.out.extend(out)
-        part.dispositions[told.record.disposition] += 1
+        part.dispositions[settled.record.disposition] += 1
 
     def _wait(self, event: StatusEvent, trail: Trail, part: Part) -> None:
         tier_s = tier_for(trail.attempts + 1, 0.0, self.tiers_s)
@@ -256,7 +256,7 @@ class Enricher:
         part.out.append(dead_letter(record.key, record.value, trail, reason, error, record.headers))
         part.dispositions[entry.disposition] += 1
         part.dead[reason] += 1
-        part.told_nobody += reason in OURS
+        part.faults += reason in OURS
 
 
 def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:

@@ -57,7 +57,7 @@ class Failed:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Told:
+class Settled:
     """An event that has come to its end in enrich; ``seen`` is None where a repeat may still be wanted."""
 
     record: EventRecord
@@ -76,7 +76,7 @@ class PassOver:
     """The very same record has been dealt with before."""
 
 
-EnrichDecision = Told | Wait | PassOver
+EnrichDecision = Settled | Wait | PassOver
 
 # For a backlog of subscriptions to be read.
 MORE_WAITS = 5
@@ -114,13 +114,13 @@ def decide(
         return PassOver()
     if event.retracted:
         row = SeenRow(revision=event.revision, source=source)
-        return Told(record=_record(event, source, first_seen_at, Disposition.RETRACTED, now), seen=row)
+        return Settled(record=_record(event, source, first_seen_at, Disposition.RETRACTED, now), seen=row)
     if seen is not None and not _is_later(event.revision, seen.revision):
-        return Told(record=_record(event, source, first_seen_at, Disposition.REPEATED, now))
+        return Settled(record=_record(event, source, first_seen_at, Disposition.REPEATED, now))
     if subscription is None:
         if waited < policy.waits + (0 if caught_up or not policy.waits else MORE_WAITS):
             return Wait()
-        return Told(record=_record(event, source, first_seen_at, Disposition.UNSUBSCRIBED, now))
+        return Settled(record=_record(event, source, first_seen_at, Disposition.UNSUBSCRIBED, now))
     return _tell(event, source, first_seen_at, subscription, now, renderer, policy)
 
 
@@ -132,7 +132,7 @@ def _tell(
     now: datetime,
     renderer: Renderer,
     policy: EnrichPolicy,
-) -> Told:
+) -> Settled:
     notifications: list[Notification] = []
     failed: list[Failed] = []
     expires_at = now + timedelta(seconds=policy.expire_after_s)
@@ -166,8 +166,8 @@ def _tell(
             failed.append(Failed(notification=notification, error=error))
     everyone = (*notifications, *(one.notification for one in failed))
     if not everyone:
-        return Told(record=_record(event, source, first_seen_at, Disposition.SILENT, now))
-    return Told(
+        return Settled(record=_record(event, source, first_seen_at, Disposition.SILENT, now))
+    return Settled(
         record=_record(event, source, first_seen_at, Disposition.ACCEPTED, now, everyone),
         notifications=tuple(notifications),
         failed=tuple(failed),

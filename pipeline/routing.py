@@ -8,7 +8,7 @@ from pipeline.subscriptions import Recipient, Subscription
 from pipeline.vocabulary import MEANINGS
 
 
-class Told(NamedTuple):
+class Choice(NamedTuple):
     """One notification to be made; ``address`` is the recipient's on ``channel``."""
 
     recipient: Recipient
@@ -17,14 +17,14 @@ class Told(NamedTuple):
     lane: Lane
 
 
-def choose(event: StatusEvent, subscription: Subscription) -> list[Told]:
+def choose(event: StatusEvent, subscription: Subscription) -> list[Choice]:
     """Each recipient who wants this status, on each of their channels; empty when nobody does.
 
     A channel that a recipient chose has an address: a subscription without one was refused when it was decoded.
     """
     lane = lane_of(event)
     return [
-        Told(recipient, channel, recipient.addresses[channel], lane)
+        Choice(recipient, channel, recipient.addresses[channel], lane)
         for recipient in subscription.recipients
         if wants(recipient, event)
         for channel in dict.fromkeys(recipient.addresses if recipient.channels is None else recipient.channels)

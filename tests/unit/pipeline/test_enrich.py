@@ -11,7 +11,7 @@ from pipeline.enrich import (
     Failed,
     PassOver,
     SeenRow,
-    Told,
+    Settled,
     Wait,
     decide,
     refused,
@@ -70,7 +70,7 @@ def decided(
     caught_up: bool = True,
     policy: EnrichPolicy = POLICY,
     renderer: Texts | None = None,
-) -> Told | Wait | PassOver:
+) -> Settled | Wait | PassOver:
     return decide(
         what or event(),
         HERE,
@@ -112,7 +112,7 @@ def test_dispositions(
     what: StatusEvent, row: SeenRow | None, subscription: Subscription | None, becomes: object
 ) -> None:
     decision = decided(what, row=row, subscription=subscription)
-    if isinstance(decision, Told):
+    if isinstance(decision, Settled):
         assert decision.record.disposition is becomes
         assert (decision.record.event_id, decision.record.source) == (what.event_id, HERE)
         assert bool(decision.notifications) == (becomes is Disposition.ACCEPTED)
@@ -140,17 +140,17 @@ NEVER = EnrichPolicy(expire_after_s=3_600.0, waits=0)
 def test_waiting_for_a_subscription(waited: int, caught_up: bool, policy: EnrichPolicy, waits: bool) -> None:
     decision = decided(subscription=None, waited=waited, caught_up=caught_up, policy=policy)
     assert isinstance(decision, Wait) is waits
-    if isinstance(decision, Told):
+    if isinstance(decision, Settled):
         assert decision.record.disposition is Disposition.UNSUBSCRIBED
 
 
 def test_what_was_taken_back_before_it_came_is_not_told() -> None:
     taken_back = decided(event(retracted=True, revision=LATER))
-    assert isinstance(taken_back, Told)
+    assert isinstance(taken_back, Settled)
     assert taken_back.seen is not None
     row = msgspec.structs.replace(taken_back.seen, source=ELSEWHERE)
     decision = decided(event(revision=EARLIER), row=row)
-    assert isinstance(decision, Told)
+    assert isinstance(decision, Settled)
     assert decision.record.disposition is Disposition.REPEATED
 
 
@@ -166,13 +166,13 @@ def test_grace_is_made_of_tiers(grace_s: float, waits: int) -> None:
 def test_the_second_event_of_a_document_is_not_the_first() -> None:
     first = Source(topic=HERE.topic, partition=HERE.partition, offset=HERE.offset, index=1)
     decision = decided(row=seen(source=first))
-    assert isinstance(decision, Told)
+    assert isinstance(decision, Settled)
     assert decision.record.disposition is Disposition.REPEATED
 
 
 def test_a_notification_for_each_recipient_and_channel() -> None:
     decision = decided(event(status=StatusCode.HOLD))
-    assert isinstance(decision, Told)
+    assert isinstance(decision, Settled)
     born = [(one.recipient, one.channel, one.address) for one in decision.notifications]
     assert sorted(born) == [
         ("anna", Channel.EMAIL, "anna@example.org"),
@@ -187,7 +187,7 @@ def test_a_notification_for_each_recipient_and_channel() -> None:
 
 def test_a_notification_stands_for_itself() -> None:
     decision = decided()
-    assert isinstance(decision, Told)
+    assert isinstance(decision, Settled)
     sms = next(one for one in decision.notifications if one.channel is Channel.SMS)
     assert sms.id == notification_id(event().key, "anna", Channel.SMS)
     assert (sms.event_id, sms.shipment_id) == ("e-1", "s-1")
@@ -199,7 +199,7 @@ def test_a_notification_stands_for_itself() -> None:
 def test_the_same_event_has_the_same_ids_and_a_correction_others() -> None:
     def ids(what: StatusEvent) -> set[str]:
         decision = decided(what)
-        assert isinstance(decision, Told)
+        assert isinstance(decision, Settled)
         return {one.id for one in decision.notifications}
 
     assert ids(event()) == ids(event(reason="another word"))
@@ -209,14 +209,14 @@ def test_the_same_event_has_the_same_ids_and_a_correction_others() -> None:
 
 def test_what_is_remembered_tells_a_repeat_and_the_same_record() -> None:
     first = decided(event(revision=EARLIER))
-    assert isinstance(first, Told)
+    assert isinstance(first, Settled)
     assert first.seen == SeenRow(revision=EARLIER, source=HERE)
     assert isinstance(decided(event(revision=EARLIER), row=first.seen), PassOver)
 
 
 def test_a_template_that_fails_takes_its_own_notification_and_no_other() -> None:
     decision = decided(renderer=Texts(Channel.EMAIL))
-    assert isinstance(decision, Told)
+    assert isinstance(decision, Settled)
     assert [one.channel for one in decision.notifications] == [Channel.SMS]
     (failed,) = decision.failed
     assert isinstance(failed, Failed)
@@ -233,7 +233,7 @@ def test_a_template_that_fails_takes_its_own_notification_and_no_other() -> None
 
 def test_an_event_none_of_whose_texts_can_be_made_is_accepted_all_the_same() -> None:
     decision = decided(renderer=Texts(*Channel))
-    assert isinstance(decision, Told)
+    assert isinstance(decision, Settled)
     assert decision.record.disposition is Disposition.ACCEPTED
     assert (decision.notifications, len(decision.failed)) == ((), 2)
     assert decision.seen is not None, "a repeat would fail again, and end twice"

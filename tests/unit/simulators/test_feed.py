@@ -7,7 +7,7 @@ import pytest
 
 import templates
 from pipeline import documents, subscriptions
-from pipeline.enrich import EnrichPolicy, SeenRow, Told, decide
+from pipeline.enrich import EnrichPolicy, SeenRow, Settled, decide
 from pipeline.errors import InvalidInput
 from pipeline.ledger import Source
 from pipeline.rendering import Renderer
@@ -86,7 +86,7 @@ def test_the_pipeline_comes_to_the_same_account(feed: Feed) -> None:
                 renderer=renderer,
                 policy=POLICY,
             )
-            assert isinstance(decision, Told)
+            assert isinstance(decision, Settled)
             assert not decision.failed
             account[decision.record.disposition] += 1
             notifications |= {one.id for one in decision.notifications}
