@@ -45,6 +45,7 @@ TEMPLATE_FAULTS = (jinja2.TemplateError, ArithmeticError, AttributeError, Lookup
 """What evaluating an expression of a template can raise; the template is at fault, whatever the event."""
 
 _PATH = re.compile(r"(?P<locale>[^/]+)/(?P<kind>[A-Z.]+)\.v(?P<version>[0-9]+)\.j2")
+_LAYOUT = re.compile(r"[^/]+/layout\.v[0-9]+\.j2")
 _UNDEFINED = re.compile(r"'(?P<name>[^']*)' is undefined|has no attribute '(?P<attribute>[^']*)'")
 
 Block = Callable[[Context], Iterator[str]]
@@ -84,7 +85,8 @@ class Renderer:
     """Compiles every template once, at the start.
 
     ``sources`` maps paths to texts. Raises `TemplateError` for one that does not compile, does not fit its layout or
-    names a placeholder that there is not, and when a kind has no text in `FALLBACK_LOCALE`.
+    names a placeholder that there is not, for one that has no use under its name, and when a kind has no text in
+    `FALLBACK_LOCALE`.
     """
 
     def __init__(self, sources: Mapping[str, str]) -> None:
@@ -100,6 +102,7 @@ class Renderer:
         self._templates: dict[tuple[str, str], _Template] = {}
         for path, source in sources.items():
             self._add(path, source)
+        self._refuse_strays()
         for kind in KINDS:
             if (FALLBACK_LOCALE, kind) not in self._templates:
                 raise TemplateError(f"{FALLBACK_LOCALE}/{kind}", "there is no such template")
@@ -138,11 +141,24 @@ class Renderer:
     def _add(self, path: str, source: str) -> None:
         match = _PATH.fullmatch(path)
         if match is None:
-            return  # a layout
+            return  # a layout, or a part of others
         locale, kind, version = match["locale"], match["kind"], int(match["version"])
+        if kind not in KINDS:
+            raise TemplateError(path, f"there is no kind {kind}")
         known = self._templates.get((locale, kind))
         if known is None or known.version < version:
             self._templates[locale, kind] = self._compiled(kind, locale, version, path, source)
+
+    def _refuse_strays(self) -> None:
+        """What nobody would ever read is a text under a name that was mistyped."""
+        used = {
+            name
+            for source in self._sources.values()
+            for name in meta.find_referenced_templates(self._environment.parse(source))
+        }
+        for path in self._sources.keys() - used:
+            if not _PATH.fullmatch(path) and not _LAYOUT.fullmatch(path):
+                raise TemplateError(path, "is no <locale>/<KIND>.v<number>.j2, and no template uses it")
 
     def _compiled(self, kind: str, locale: str, version: int, path: str, source: str) -> _Template:
         """The template's own blocks over its layout's: what ``extends`` would work out again in each render."""

@@ -147,6 +147,12 @@ def test_what_is_included_may_need_any_step() -> None:
     assert renderer.render(event(), person(), Channel.SMS).body.startswith("Loaded! Container")
 
 
+@pytest.mark.parametrize("name", ["LOAD.j2", "load.v2.j2", "LAOD.v1.j2", "LOAD.v2.txt.j2"])
+def test_a_text_under_a_name_that_means_nothing_ends_the_start(name: str) -> None:
+    with pytest.raises(TemplateError, match=name):
+        Renderer(SOURCES | {f"en/{name}": SOURCES["en/LOAD.v1.j2"]})
+
+
 def test_a_layout_is_looked_through_too() -> None:
     layout = SOURCES["en/layout.v1.j2"].replace("{% if vessel %}", "{% if ship %}")
     with pytest.raises(TemplateError, match=r"en/layout\.v1\.j2: there is no placeholder ship"):
