@@ -272,7 +272,7 @@ class FetchConsumer(driver.Consumer):
         """Whether every record of the partition that the last fetch knew of has been finished here."""
         tp = TP(topic, partition)
         end = self.highwater(tp)
-        return end is not None and self._has_finished(tp, end)
+        return end is not None and self._has_finished(tp, end, self.app.engine.in_flight.watermarks())
 
     async def catch_up(self, topic: str, partitions: Iterable[int], limit_s: float) -> bool:
         """Whether every record that the last fetch knew of, when this was asked, has been finished within ``limit_s``.
@@ -280,21 +280,21 @@ class FetchConsumer(driver.Consumer):
         Raises Drained when the partitions are taken away meanwhile.
         """
         give_up_at = time.monotonic() + limit_s
-        for partition in partitions:
-            tp = TP(topic, partition)
-            end = self.highwater(tp)
-            while end is None or not self._has_finished(tp, end):
-                if self.app.engine.draining or self.app.halt.reason:
-                    raise Drained(f"{topic}-{partition} was still to be read")
-                if time.monotonic() > give_up_at:
-                    return False
-                await asyncio.sleep(LOOK_EVERY_S)
-                end = self.highwater(tp) if end is None else end
-        return True
+        ends: dict[TP, int | None] = {TP(topic, partition): None for partition in partitions}
+        while True:
+            finished = self.app.engine.in_flight.watermarks()
+            ends = {tp: self.highwater(tp) if end is None else end for tp, end in ends.items()}
+            ends = {tp: end for tp, end in ends.items() if end is None or not self._has_finished(tp, end, finished)}
+            if not ends:
+                return True
+            if self.app.engine.draining or self.app.halt.reason:
+                raise Drained(f"{topic} was still to be read")
+            if time.monotonic() > give_up_at:
+                return False
+            await asyncio.sleep(LOOK_EVERY_S)
 
-    def _has_finished(self, tp: TP, end: int) -> bool:
-        done = self.app.engine.in_flight.watermarks().get(tp, self._committed.get(tp, 0))
-        return done >= end or self._is_past(tp, end)
+    def _has_finished(self, tp: TP, end: int, finished: Mapping[TP, int]) -> bool:
+        return finished.get(tp, self._committed.get(tp, 0)) >= end or self._is_past(tp, end)
 
     def _is_past(self, tp: TP, end: int) -> bool:
         """What stands last is no record but a transaction's marker: it was read, and for a while nothing came of it."""
