@@ -9,7 +9,6 @@ from typing import cast
 from confluent_kafka import (
     Consumer,
     ConsumerGroupState,
-    ConsumerGroupTopicPartitions,
     KafkaError,
     KafkaException,
     Message,
@@ -24,6 +23,7 @@ from confluent_kafka.admin import (
     TopicMetadata,
 )
 
+from cli.group_offsets import committed
 from pipeline.symptoms import GroupFacts, LagFacts, LostFacts, TopicFacts
 from topics import Topic
 
@@ -108,8 +108,7 @@ class KafkaProbe:
             reached = {
                 (group, place): offset
                 for group, names in reads.items()
-                for place, offset in self._committed(group).items()
-                if place[0] in names and place in places
+                for place, offset in self._committed(group, {one for one in places if one[0] in names}).items()
             }
             # After the offsets: what is there only grows.
             ends = self._offsets({place for _, place in reached}, OffsetSpec.latest())  # type: ignore[no-untyped-call]
@@ -135,10 +134,10 @@ class KafkaProbe:
         with asking(self._kafka):
             there = self._admin.list_topics(timeout=self._left_s()).topics
             places = [(name, number) for name in topics if name in there for number in there[name].partitions]
-            committed = self._committed(group)
+            reached = self._committed(group, places)
             starts = self._offsets(places, OffsetSpec.earliest())  # type: ignore[no-untyped-call]
             ends = self._offsets(places, OffsetSpec.latest())  # type: ignore[no-untyped-call]
-            nexts = {place: max(committed.get(place, 0), starts[place]) for place in places}
+            nexts = {place: max(reached.get(place, 0), starts[place]) for place in places}
             lags = {place: ends[place] - nexts[place] for place in places if ends[place] > nexts[place]}
             heads = self._heads({place: nexts[place] for place in lags})
         # Where there is no record up to the end, what lies there is compacted away, or a transaction's marker.
@@ -146,12 +145,8 @@ class KafkaProbe:
             place: message for place, message in heads.items() if message is not None
         }
 
-    def _committed(self, group: str) -> dict[Place, int]:
-        asked = self._admin.list_consumer_group_offsets(
-            [ConsumerGroupTopicPartitions(group)], request_timeout=self._left_s()
-        )
-        found = asked[group].result(self._wait_s()).topic_partitions
-        return {(one.topic, one.partition): one.offset for one in found if one.offset >= 0}
+    def _committed(self, group: str, places: Collection[Place]) -> Mapping[Place, int]:
+        return committed(self._kafka, group, places, self._left_s())
 
     def _offsets(self, places: Collection[Place], spec: OffsetSpec) -> dict[Place, int]:
         if not places:

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import cast
 
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaError, KafkaException, Message, TopicPartition
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 import topics
+from cli import group_offsets
 from streaming.producer import MAX_REQUEST_BYTES
 from tests.chaos.account import Committed
 
@@ -49,7 +49,7 @@ def committed(kafka: str, tiers_s: Sequence[float]) -> list[Committed]:
     """How far each group has got with each of its partitions. Raises KafkaException."""
     groups = topics.read_by(tiers_s)
     # Before the ends: what is committed in between is never more than they say.
-    found = {group: _committed(kafka, group) for group in groups}
+    found = {group: reached(kafka, group, some) for group, some in groups.items()}
     spans = _spans(kafka, sorted({topic for some in groups.values() for topic in some}))
     return [
         Committed(group, topic, partition, found[group].get((topic, partition), begin), end)
@@ -57,6 +57,13 @@ def committed(kafka: str, tiers_s: Sequence[float]) -> list[Committed]:
         for (topic, partition), (begin, end) in spans.items()
         if topic in some
     ]
+
+
+def reached(kafka: str, group: str, names: Sequence[str]) -> Offsets:
+    """Where ``group`` has committed anything. Raises KafkaException."""
+    with _consumer(kafka) as consumer:
+        places = _partitions(consumer, names)
+    return group_offsets.committed(kafka, group, places, TIMEOUT_S)
 
 
 def records(kafka: str, since: Offsets, until: Offsets) -> Iterator[Message]:
@@ -110,9 +117,12 @@ def _consumer(kafka: str) -> Iterator[Consumer]:
 def _spans(kafka: str, names: Sequence[str]) -> dict[tuple[str, int], tuple[int, int]]:
     """The first offset of each partition, and the one after its last."""
     with _consumer(kafka) as consumer:
-        found = consumer.list_topics(timeout=TIMEOUT_S).topics
-        partitions = [(name, number) for name in names for number in found[name].partitions]
-        return {tp: _span(consumer, TopicPartition(*tp)) for tp in partitions}
+        return {tp: _span(consumer, TopicPartition(*tp)) for tp in _partitions(consumer, names)}
+
+
+def _partitions(consumer: Consumer, names: Sequence[str]) -> list[tuple[str, int]]:
+    found = consumer.list_topics(timeout=TIMEOUT_S).topics
+    return [(name, number) for name in names for number in found[name].partitions]
 
 
 def _span(consumer: Consumer, tp: TopicPartition) -> tuple[int, int]:
@@ -124,10 +134,3 @@ def _span(consumer: Consumer, tp: TopicPartition) -> tuple[int, int]:
             if error.args[0].code() not in NO_LEADER_YET or time.monotonic() > deadline:
                 raise
             time.sleep(ASK_AGAIN_S)
-
-
-def _committed(kafka: str, group: str) -> Offsets:
-    admin = AdminClient({"bootstrap.servers": kafka, "log_level": 0})
-    asked = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)], request_timeout=TIMEOUT_S)
-    found = asked[group].result(TIMEOUT_S).topic_partitions
-    return {(tp.topic, tp.partition): tp.offset for tp in found if tp.offset >= 0}

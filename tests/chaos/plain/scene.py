@@ -10,7 +10,6 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import asyncpg
-from confluent_kafka import ConsumerGroupTopicPartitions
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from simulators.launch import Kind as SimulatorKind
@@ -64,10 +63,7 @@ class Scene:
 
     def lag(self) -> int:
         """Records that the group has not committed. Raises KafkaException."""
-        asked = ConsumerGroupTopicPartitions(PLAIN)
-        admin = AdminClient({"bootstrap.servers": self._endpoints.kafka, "log_level": 0})
-        found = admin.list_consumer_group_offsets([asked], request_timeout=TIMEOUT_S)[PLAIN].result(TIMEOUT_S)
-        committed = {(one.topic, one.partition): max(one.offset, 0) for one in found.topic_partitions}
+        committed = kafka_reader.reached(self._endpoints.kafka, PLAIN, INPUTS)
         ends = kafka_reader.ends(self._endpoints.kafka, INPUTS)
         return sum(end - committed.get(tp, 0) for tp, end in ends.items())
 

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import topics
 from cli.doctor import doctor
 from cli.doctor_kafka import CannotAsk, KafkaProbe
 from cli.doctor_probes import Address, applied_changesets, known_changesets, ping_redis, reach, unaccounted
@@ -23,6 +25,8 @@ from pipeline.diagnosis import ACCOUNT_DAYS
 from pipeline.retention import AHEAD
 from pipeline.symptoms import LostFacts, TopicFacts
 from settings import Settings
+from stack import Endpoints, Stack
+from stack.endpoints import ServerName
 from stack.postgres import execute
 from tests.fakes import until
 from topics import Topic
@@ -106,6 +110,16 @@ def test_a_group_that_has_never_committed_lags_by_all_there_is(held: Held) -> No
     held.produce(4, age_ms=HOUR_MS)
     (lag,) = held.probe().lags(held.group, [held.topic], [], now_ms())
     assert (lag.records, lag.urgent) == (4, False)
+
+
+def test_a_broker_that_no_group_has_met_is_asked_all_the_same(stack_endpoints: Endpoints, tmp_path: Path) -> None:
+    """The admin client ends the process there, for a coordinator that is on its way (librdkafka#5040)."""
+    given = {ServerName.POSTGRES: stack_endpoints.postgres, ServerName.REDIS: stack_endpoints.redis}
+    with Stack(tmp_path, given=given).running() as fresh:
+        create_topics(Settings(kafka=fresh.kafka))
+        probe = KafkaProbe(fresh.kafka, TIMEOUT_S)
+        assert probe.lags("a-group", [topics.STATUS], [], now_ms()) == []
+        assert probe.lost({"another": [topics.STATUS]}) == []
 
 
 def test_what_was_deleted_before_it_was_read_is_no_lag(held: Held) -> None:
