@@ -10,7 +10,7 @@ from rich.progress import MofNCompleteColumn, Progress, TimeRemainingColumn
 
 from cli import dlq_replay_view, dlq_view
 from cli.dlq_found import find, in_state
-from cli.dlq_options import Id, selecting
+from cli.dlq_options import Id, asks_for_doubt, refuse_everything, selecting
 from cli.dlq_park import park, unpark
 from cli.dlq_plan import Replay, make_plan
 from cli.dlq_purge import purge
@@ -72,18 +72,20 @@ def show(letter_id: str, unmasked: bool) -> None:
 def replay(ids: tuple[str, ...], selection: Selection, yes: bool, again: bool, parked: bool, rate: int) -> None:
     """Give dead letters another try: input goes back to its topic, a notification is told under a new id.
 
-    Without IDs, all that the filters leave. What was replayed is marked, and left out the next time; what is parked is
-    left out, too. Exit code 1 if a replay failed.
+    By their IDs, or all that the filters leave, without what died in doubt unless it is asked for by its ID or
+    --reason in-doubt. What was replayed is marked, and left out the next time; what is parked is left out, too. Exit
+    code 1 if a replay failed.
     """
+    refuse_everything(selection)
     settings = Settings()
     found = find(settings, selection, with_values=True)
-    plan = make_plan(found.letters, found.histories, again=again, parked=parked)
+    plan = make_plan(found.letters, found.histories, again=again, parked=parked, in_doubt=asks_for_doubt(selection))
     console = Console()
     if not yes:
         if found.letters:
             console.print(dlq_replay_view.plan_table(plan))
             console.print(dlq_replay_view.plan_counts(plan))
-        console.print(f"Nothing was done: --yes replays {len(plan.replays)}.")
+        console.print(dlq_replay_view.preview(plan))
         return
     results: list[Done] = []
     try:

@@ -79,3 +79,14 @@ def selection_of(
         until_ms=to_ms(until) if until else None,
         **others,
     )
+
+
+def refuse_everything(selection: Selection) -> None:
+    """Raises UsageError: what changes something must be told what."""
+    if selection.is_everything:
+        raise click.UsageError("name dead letters by their IDs, or give a filter")
+
+
+def asks_for_doubt(selection: Selection) -> bool:
+    """Whether it means what somebody may have been told, rather than comes across it."""
+    return bool(selection.ids) or selection.reason == DeadLetterReason.IN_DOUBT

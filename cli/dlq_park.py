@@ -3,7 +3,7 @@
 import click
 
 from cli.dlq_found import find, in_state
-from cli.dlq_options import Id, selecting
+from cli.dlq_options import Id, refuse_everything, selecting
 from cli.dlq_plan import by_subject, mark_record
 from cli.dlq_records import operator, write
 from pipeline.deadletters import DeadLetter, Selection
@@ -36,8 +36,7 @@ def unpark(ids: tuple[str, ...], selection: Selection) -> None:
 
 def _mark(selection: Selection, act: Act, *, why: str = "") -> None:
     """What is in that state already is left as it is."""
-    if selection.is_everything:
-        raise click.UsageError("name dead letters by their IDs, or give a filter")
+    refuse_everything(selection)
     settings = Settings()
     found = find(settings, selection, with_values=False)
     meant = in_state(found, parked=act is Act.UNPARKED).letters

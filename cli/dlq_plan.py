@@ -43,6 +43,7 @@ INPUT = {
 ALREADY = "replayed already; --again does it once more"
 IS_PARKED = "parked; --parked takes what is"
 IS_NOT_PARKED = "not parked"
+IN_DOUBT = "in doubt: ask the provider; --reason in-doubt or an ID takes it"
 REPEAT = "enrich would pass it over as a repeat; publish the event at a later revision"
 MAY_BE_TOLD = "may have been told already"
 OVERWRITES = "overwrites what was published for its shipment since"
@@ -64,6 +65,10 @@ class Route:
     target: str
     records: Callable[[int, datetime], list[Record]]
     note: str = ""
+
+    @property
+    def may_be_told(self) -> bool:
+        return self.note == MAY_BE_TOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +101,20 @@ class Plan:
     kept: list[Kept]
 
 
-def make_plan(letters: Iterable[DeadLetter], done: Histories, *, again: bool, parked: bool = False) -> Plan:
-    """In the order of ``letters``. What is parked is replayed only with ``parked``, and then nothing else."""
+def make_plan(
+    letters: Iterable[DeadLetter], done: Histories, *, again: bool, parked: bool = False, in_doubt: bool = False
+) -> Plan:
+    """In the order of ``letters``. What is parked is replayed only with ``parked``, and then nothing else; what died in
+    doubt only with ``in_doubt``.
+    """
     plan = Plan([], [])
     for subject, same in by_subject(letters).items():
         history = done.get(subject, NOTHING)
         if why := _left_out(history, again=again, parked=parked):
             plan.kept.append(Kept(same, why))
+            continue
+        if not in_doubt and any(one.trail.reason == DeadLetterReason.IN_DOUBT for one in same):
+            plan.kept.append(Kept(same, IN_DOUBT))
             continue
         try:
             plan.replays.append(Replay(same, history.replays + 1, route_of(same[0])))

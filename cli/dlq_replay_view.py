@@ -7,7 +7,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from cli.dlq_plan import Kept, Plan, Replay
+from cli.dlq_plan import MAY_BE_TOLD, Kept, Plan, Replay
 from cli.dlq_replay import Done
 from cli.dlq_view import place, plain
 from pipeline.deadletters import DeadLetter
@@ -38,6 +38,16 @@ def plan_counts(plan: Plan) -> Text:
     reasons = Counter(kept.why for kept in plan.kept)
     rows = [f"{count} to {target}" for target, count in targets.most_common()]
     return plain("\n".join([*rows, *(f"{count} {why}" for why, count in reasons.most_common())]), keep="\n")
+
+
+def preview(plan: Plan) -> Text:
+    """The last lines of what is only said: how many of each reason, and how many may be told twice."""
+    reasons = Counter(one.letters[0].trail.reason or "unknown" for one in plan.replays)
+    counted = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+    lines = [f"Nothing was done: --yes replays {len(plan.replays)}" + (f": {counted}." if counted else ".")]
+    if told := sum(one.route.may_be_told for one in plan.replays):
+        lines.append(f"{told} of them {MAY_BE_TOLD}.")
+    return plain("\n".join(lines), keep="\n")
 
 
 def _replay_table(title: str) -> Table:

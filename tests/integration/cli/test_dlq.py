@@ -108,9 +108,11 @@ def notification() -> Notification:
     )
 
 
-def exhausted(told: Notification, offset: int = 1) -> Record:
+def exhausted(
+    told: Notification, offset: int = 1, reason: DeadLetterReason = DeadLetterReason.RETRIES_EXHAUSTED
+) -> Record:
     trail = Trail(origin_topic=LANE, origin_offset=offset, attempts=6, provider="http")
-    return dead_letter(b"anna", encode(told), trail, DeadLetterReason.RETRIES_EXHAUSTED, "503: no, +79991234567")
+    return dead_letter(b"anna", encode(told), trail, reason, "503: no, +79991234567")
 
 
 def run(kafka: str, *arguments: object) -> Result:
@@ -267,6 +269,21 @@ def test_a_replay_broken_off_before_its_mark_tells_under_the_same_id_when_run_ag
     assert listed(kafka)[sms]["replays"] == 1
 
 
+def test_doubt_is_told_again_only_where_it_is_asked_for(kafka: str, published: Consumer) -> None:
+    event = f"e-{secrets.token_hex(6)}"
+    mine = [msgspec.structs.replace(notification(), event_id=event) for _ in range(3)]
+    ids = die(kafka, exhausted(mine[0]), *(exhausted(one, reason=DeadLetterReason.IN_DOUBT) for one in mine[1:]))
+    *_, said = run(kafka, "replay", "--event", event).output.splitlines()
+    assert said == "Nothing was done: --yes replays 1: 1 retries-exhausted."
+    assert "2 in doubt: ask the provider" in run(kafka, "replay", "--event", event, "--yes").output
+    arrived(published, 2)
+    assert run(kafka, "replay", "--event", event, "--reason", "in-doubt").output.endswith(
+        "Nothing was done: --yes replays 2: 2 in-doubt.\n2 of them may have been told already.\n"
+    )
+    assert run(kafka, "replay", ids[2], "--yes").exit_code == 0
+    arrived(published, 2)
+
+
 def test_what_is_parked_is_left_alone_until_it_is_asked_for(kafka: str, published: Consumer) -> None:
     told = notification()
     sms, other = die(kafka, exhausted(told), exhausted(notification()))
@@ -297,8 +314,17 @@ def test_what_is_unparked_is_to_be_dealt_with_again(kafka: str) -> None:
     assert listed(kafka).keys() >= set(mine)
 
 
-@pytest.mark.parametrize("command", [["park", "--why", "all"], ["unpark"], ["park", "0-0", "--why", " "]])
-def test_parking_wants_to_know_what_and_why(kafka: str, command: list[str]) -> None:
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["park", "--why", "all"],
+        ["unpark"],
+        ["park", "0-0", "--why", " "],
+        ["replay", "--yes"],
+        ["replay", "--again", "--parked"],
+    ],
+)
+def test_what_changes_something_wants_to_know_what_and_why(kafka: str, command: list[str]) -> None:
     assert run(kafka, *command).exit_code == 2
 
 
@@ -341,7 +367,7 @@ def test_an_id_that_is_not_there_is_told(kafka: str, command: list[str]) -> None
         ["list"],
         ["list", "--json"],
         ["show", "0-0"],
-        ["replay", "--yes"],
+        ["replay", "0-0", "--yes"],
         ["park", "0-0", "--why", "x"],
         ["purge", "--before", "1d", "--yes"],
     ],

@@ -10,6 +10,7 @@ import topics
 from agents.turn import encode, ledger_record, outcome_record
 from cli.dlq_plan import (
     ALREADY,
+    IN_DOUBT,
     IS_NOT_PARKED,
     IS_PARKED,
     MAY_BE_TOLD,
@@ -114,6 +115,16 @@ def test_a_notification_is_told_anew_and_part_of_the_account(origin: str) -> Non
 def test_doubt_is_passed_on_to_the_operator() -> None:
     assert route_of(letter(LANE, TOLD, DeadLetterReason.IN_DOUBT)).note == MAY_BE_TOLD
     assert route_of(letter(LANE, TOLD, DeadLetterReason.RETRIES_EXHAUSTED)).note == ""
+
+
+def test_doubt_is_replayed_only_where_it_is_asked_for() -> None:
+    doubtful = letter(LANE, TOLD, DeadLetterReason.IN_DOUBT)
+    plain = letter(LANE, encode(msgspec.structs.replace(NOTIFICATION, id="6")), DeadLetterReason.RETRIES_EXHAUSTED)
+    plan = make_plan([doubtful, plain], {}, again=False)
+    assert [replay.letters for replay in plan.replays] == [(plain,)]
+    assert [(kept.letters, kept.why) for kept in plan.kept] == [((doubtful,), IN_DOUBT)]
+    plan = make_plan([doubtful, plain], {}, again=False, in_doubt=True)
+    assert [replay.route.may_be_told for replay in plan.replays] == [True, False]
 
 
 @pytest.mark.parametrize(
