@@ -18,8 +18,8 @@ from rich.console import Console
 from rich.live import Live
 
 from cli.account import Account, TopicCounter, counted_topics, take_account, told
-from cli.demo_guard import refuse_where_others_work
 from cli.demo_report import Progress, print_account, print_progress, progress_table
+from cli.guard import refuse_where_one_runs, refuse_where_others_work
 from cli.local import LocalPipeline, local_pipeline
 from cli.publisher import Publisher
 from cli.stack import failures, given_servers, prepare, shown_progress
@@ -92,6 +92,7 @@ def demo(shipments: int, seconds: float, seed: int | None, kill: tuple[str, ...]
 @contextmanager
 def _servers() -> Iterator[Endpoints]:
     """Fresh servers for this run alone, unless the environment names others."""
+    refuse_where_one_runs(HOME / "run", "a demo")
     home, given = HOME.absolute() / "stack", given_servers(Settings())
     if home.exists():
         Stack(home, given=given).down(wipe=True)

@@ -18,6 +18,7 @@ from confluent_kafka.admin import (
     AdminClient,
     ConfigEntry,
     ConfigResource,
+    ConsumerGroupDescription,
     ListOffsetsResultInfo,
     OffsetSpec,
     TopicMetadata,
@@ -82,10 +83,7 @@ class KafkaProbe:
         with asking(self._kafka):
             answers = self._admin.describe_consumer_groups(list(roles), request_timeout=self._left_s())
             found = {group: answer.result(self._wait_s()) for group, answer in answers.items()}
-        return [
-            GroupFacts(role, len(found[group].members), _word(found[group].state), role not in not_needed)
-            for group, role in roles.items()
-        ]
+        return [_group_facts(role, found[group], role not in not_needed) for group, role in roles.items()]
 
     def lags(self, group: str, topics: Collection[str], urgent: Collection[str], now_ms: int) -> list[LagFacts]:
         """What ``group`` has not committed of each topic that holds something for it."""
@@ -222,6 +220,11 @@ def _topic_facts(topic: Topic, there: TopicMetadata | None, settings: Mapping[st
         below_min_isr=sum(len(one.isrs) < min(min_isr, len(one.replicas)) for one in some),
         misfits=tuple(map(str, topic.misfits(settings))),
     )
+
+
+def _group_facts(role: str, there: ConsumerGroupDescription, needed: bool) -> GroupFacts:
+    instances = frozenset(one.group_instance_id for one in there.members if one.group_instance_id)
+    return GroupFacts(role, len(there.members), _word(cast(ConsumerGroupState, there.state)), needed, instances)
 
 
 def _word(state: ConsumerGroupState) -> str:

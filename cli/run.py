@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
+from cli.guard import refuse_where_one_runs, refuse_where_they_work
 from cli.supervisor import Supervisor, WorkersFailed
-from settings import Role
+from settings import Role, Settings
 
 LOOK_EVERY_S = 0.2
 SLOW_START_S = 120.0
@@ -23,7 +24,11 @@ SLOW_START_S = 120.0
 )
 def run(roles: tuple[str, ...], folder: Path) -> None:
     """Run the workers of all roles, a process each, until Ctrl-C."""
-    supervisor = Supervisor([Role(role) for role in roles] or list(Role), environment={}, folder=folder.absolute())
+    settings = Settings()
+    wanted = [Role(role) for role in roles] or list(Role)
+    refuse_where_one_runs(folder, "herald run")
+    refuse_where_they_work(settings.kafka, wanted, settings.session_timeout_s)
+    supervisor = Supervisor(wanted, environment={}, folder=folder.absolute())
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         supervisor.start()

@@ -28,12 +28,15 @@ class TopicFacts:
 
 @dataclass(frozen=True, slots=True)
 class GroupFacts:
-    """``state`` is Kafka's word; ``needed`` says that somebody has set the role up."""
+    """``state`` is Kafka's word; ``needed`` says that somebody has set the role up; ``instances`` are the ids of static
+    members.
+    """
 
     role: str
     members: int
     state: str
     needed: bool = True
+    instances: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,6 +46,7 @@ STARTED: list[Scripted] = []
 def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(run, "Supervisor", Scripted)
+    monkeypatch.setattr(run, "refuse_where_they_work", lambda *_: None)
     monkeypatch.setattr(run, "LOOK_EVERY_S", 0.0)
     yield
     signal.signal(signal.SIGTERM, before)
