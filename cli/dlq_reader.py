@@ -9,6 +9,7 @@ from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaExcepti
 
 import topics
 from cli.dlq_plan import PUBLIC
+from cli.kafka import ANSWER_S, missing, problem_of
 from pipeline.deadletters import DeadLetter, Stored, read
 from pipeline.dlq_marks import Histories, Mark, histories
 
@@ -49,7 +50,7 @@ def scan(kafka: str, silence_s: float, visit: Callable[[DeadLetter], None], *, w
     try:
         return reader.read(within_s)
     except KafkaException as error:
-        raise CannotRead(f"Kafka at {kafka}: {reader.error or error.args[0].str()}") from error
+        raise CannotRead(problem_of(kafka, error) + (f": {reader.error}" if reader.error else "")) from error
     finally:
         reader.close()
 
@@ -125,8 +126,11 @@ class _Reader:
         self._consumer.close()
 
     def _bounds(self) -> dict[int, tuple[int, int]]:
-        found = self._consumer.list_topics(topics.DLQ, timeout=self._silence_s).topics[topics.DLQ]
+        within_s = min(self._silence_s, ANSWER_S)
+        found = self._consumer.list_topics(topics.DLQ, timeout=within_s).topics[topics.DLQ]
         if found.error is not None:
+            if found.error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+                raise CannotRead(missing(topics.DLQ))
             raise CannotRead(f"{topics.DLQ} at {self._kafka}: {found.error.str()}")
         bounds = {}
         for partition in found.partitions:

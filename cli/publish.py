@@ -1,6 +1,8 @@
 """How do events and subscriptions get from disk onto the pipeline's topics?"""
 
 import time
+from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import click
@@ -9,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cli.items import BY_NAME, Record, Refusal, read
+from cli.kafka import require_topic
 from pipeline.strict_json import MAX_BYTES
 from settings import Settings
 
@@ -24,16 +27,14 @@ def publish(files: tuple[Path, ...], topic: str | None) -> None:
     settings = Settings()
     outbox = Outbox(settings.kafka, settings.start_timeout_s)
     refused: list[tuple[Path, Refusal]] = []
-    published: dict[Path, int] = dict.fromkeys(files, 0)
     for path in files:
         for result in read(path.read_bytes(), BY_NAME[topic] if topic else None):
             if isinstance(result, Record):
-                outbox.put(result)
-                published[path] += 1
+                outbox.put(result, path)
             else:
                 refused += [(path, refusal) for refusal in result]
     undelivered = outbox.flush()
-    _report(Console(), published, refused)
+    _report(Console(), {path: outbox.delivered[path] for path in files}, refused)
     if undelivered:
         raise click.ClickException(f"{undelivered} records did not reach Kafka: {outbox.error or 'no answer in time'}")
     if refused:
@@ -41,11 +42,14 @@ def publish(files: tuple[Path, ...], topic: str | None) -> None:
 
 
 class Outbox:
-    """What is on its way to Kafka; the broker has acknowledged everything once `flush` returns 0."""
+    """What is on its way to Kafka; ``delivered`` counts by file what the broker has acknowledged."""
 
     def __init__(self, kafka: str, timeout_s: float) -> None:
         self.error: str | None = None
+        self.delivered: Counter[Path] = Counter()
+        self._kafka = kafka
         self._timeout_s = timeout_s
+        self._there: set[str] = set()
         self._failed = 0
         self._producer = Producer(
             {
@@ -60,8 +64,11 @@ class Outbox:
             },
         )
 
-    def put(self, record: Record) -> None:
-        """Blocks while librdkafka's queue is full, for the timeout at most."""
+    def put(self, record: Record, path: Path) -> None:
+        """Blocks while librdkafka's queue is full, for the timeout at most. Raises ClickException."""
+        if record.topic not in self._there:
+            require_topic(self._kafka, record.topic)
+            self._there.add(record.topic)
         deadline = time.monotonic() + self._timeout_s
         while True:
             try:
@@ -70,7 +77,7 @@ class Outbox:
                     record.value,
                     record.key,
                     headers={"content-type": record.content_type},
-                    on_delivery=self._delivered,
+                    on_delivery=partial(self._delivered, path),
                 )
             except BufferError:
                 if time.monotonic() > deadline:
@@ -87,8 +94,10 @@ class Outbox:
         waiting: int = self._producer.flush(self._timeout_s + 1)
         return waiting + self._failed
 
-    def _delivered(self, error: object, message: Message) -> None:
-        if error is not None:
+    def _delivered(self, path: Path, error: object, message: Message) -> None:
+        if error is None:
+            self.delivered[path] += 1
+        else:
             self._failed += 1
             self.error = self.error or str(error)
 

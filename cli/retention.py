@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
+import asyncpg
 import click
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -13,6 +14,8 @@ from pipeline.errors import StorageUnavailable
 from pipeline.retention import AHEAD, RetentionPolicy
 from settings import Settings
 from storage.partitions import Act, Step, carry_out, opened, plan
+
+UNMIGRATED = (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError)
 
 DONE = {Act.MAKE: "made", Act.DROP: "dropped", Act.DELETE_ROWS: "rows deleted"}
 PLANNED = {Act.MAKE: "would be made", Act.DROP: "would be dropped", Act.DELETE_ROWS: "rows would be deleted"}
@@ -64,7 +67,8 @@ def keep_up(
         with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
             return runner.run(run())
     except StorageUnavailable as error:
-        raise click.ClickException(f"{error}; has herald migrate been run?") from error
+        hint = "; has herald migrate been run?" if isinstance(error.__cause__, UNMIGRATED) else ""
+        raise click.ClickException(f"{error}{hint}") from error
 
 
 def steps_table(steps: Sequence[Step], words: dict[Act, str]) -> Table:

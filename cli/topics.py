@@ -11,6 +11,7 @@ from rich.table import Table
 
 import topics as names
 from cli.doctor_kafka import values
+from cli.kafka import ANSWER_S, problem_of
 from settings import Settings
 
 TIMEOUT_S = 30.0
@@ -43,7 +44,7 @@ def create_topics(settings: Settings, *, alter: bool = False) -> list[Made]:
     Raises KafkaException.
     """
     admin = AdminClient({"bootstrap.servers": settings.kafka, "log_level": 0})
-    there = admin.list_topics(timeout=TIMEOUT_S).topics
+    there = admin.list_topics(timeout=ANSWER_S).topics
     wanted = names.all_topics(settings.retry_tiers_s, settings.seen_for_s)
     new = [
         NewTopic(
@@ -108,7 +109,7 @@ def create(alter: bool) -> None:
     try:
         made = create_topics(settings, alter=alter)
     except KafkaException as error:
-        raise click.ClickException(f"Kafka at {settings.kafka}: {error.args[0].str()}") from error
+        raise click.ClickException(problem_of(settings.kafka, error)) from error
     table = Table("topic", "key", "partitions", "state")
     for one in made:
         table.add_row(one.topic.name, one.topic.key, str(settings.partitions), one.state())

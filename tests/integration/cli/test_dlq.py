@@ -376,5 +376,14 @@ def test_a_missing_broker_is_said_in_words(command: list[str]) -> None:
     environment = {"HERALD_KAFKA": "127.0.0.1:1", "HERALD_START_TIMEOUT_S": "1"}
     result = CliRunner(env=environment).invoke(dlq, command)
     assert result.exit_code == 1
-    assert result.output.startswith("Error: Kafka at 127.0.0.1:1: ")
+    assert result.output.startswith("Error: Kafka at 127.0.0.1:1 (HERALD_KAFKA) does not answer")
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize("command", [["list"], ["replay", "0-0"]])
+def test_a_missing_topic_is_said_with_what_makes_it(
+    kafka: str, command: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(topics, "DLQ", "no.such.dlq.v1")
+    result = run(kafka, *command)
+    assert (result.exit_code, result.output) == (1, "Error: no.such.dlq.v1 is not there: herald topics create\n")

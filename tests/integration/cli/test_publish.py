@@ -9,6 +9,7 @@ from confluent_kafka import Consumer, Message
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import topics
+from cli.items import BY_NAME
 from cli.publish import publish
 from pipeline.documents import ContentType
 from tests.integration.cli.from_here_on import reading
@@ -70,9 +71,25 @@ def test_a_refused_item_is_named_and_the_others_are_published(kafka: str, reader
     assert reader.consume(1, timeout=1) == []
 
 
-def test_a_missing_broker_is_said_in_words() -> None:
-    environment = {"HERALD_KAFKA": "127.0.0.1:1", "HERALD_START_TIMEOUT_S": "1"}
+def test_a_missing_broker_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.kafka.ANSWER_S", 1.0)
+    result = run("127.0.0.1:1", FIXTURES / "status-own.json")
+    assert (result.exit_code, result.output) == (1, "Error: Kafka at 127.0.0.1:1 (HERALD_KAFKA) does not answer\n")
+
+
+def test_a_missing_topic_is_said_with_what_makes_it(kafka: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(BY_NAME, "status", "no.such.topic.v1")
+    result = run(kafka, "--topic", "status", FIXTURES / "status-own.json")
+    assert (result.exit_code, result.output) == (1, "Error: no.such.topic.v1 is not there: herald topics create\n")
+
+
+def test_what_the_broker_does_not_take_does_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It has gone since it was asked for the topic."""
+    monkeypatch.setattr("cli.publish.require_topic", lambda *_: None)
+    environment = {"HERALD_KAFKA": "127.0.0.1:1", "HERALD_START_TIMEOUT_S": "1", "COLUMNS": "160"}
     result = CliRunner(env=environment).invoke(publish, [str(FIXTURES / "status-own.json")])
     assert result.exit_code == 1
+    (row,) = [line for line in result.output.splitlines() if "status-own.json" in line]
+    assert [cell.strip() for cell in row.split("│")[2:4]] == ["0", "0"]
     assert "1 records did not reach Kafka" in result.output
     assert "Traceback" not in result.output

@@ -31,11 +31,15 @@ class Cluster:
         self.there: dict[str, int] = {}
         self.made: list[NewTopic] = []
         self.refusal: KafkaException | None = None
+        self.away = False
         # By topic, where it is not as it should be.
         self.settings: dict[str, dict[str, str]] = {}
         self.changes: dict[str, dict[str, str]] = {}
 
     def list_topics(self, timeout: float) -> ClusterMetadata:
+        assert timeout <= 10
+        if self.away:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT))
         metadata = ClusterMetadata()
         metadata.topics = {name: _described(count) for name, count in self.there.items()}
         return metadata
@@ -156,3 +160,10 @@ def test_what_kafka_refuses_is_told_in_its_own_words(cluster: Cluster) -> None:
     assert result.exit_code == 1
     assert "larger than the brokers" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_broker_that_does_not_answer_is_told_with_what_names_it(cluster: Cluster) -> None:
+    cluster.away = True
+    result = create()
+    assert result.exit_code == 1
+    assert result.output.endswith("(HERALD_KAFKA) does not answer\n")
