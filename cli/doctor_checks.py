@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -154,7 +154,8 @@ class _Asker:
         return [finding for disk in found for finding in diagnosis.judge_disk(*disk)]
 
     async def worker(self, entry: WorkerEntry) -> list[Finding]:
-        return diagnosis.judge_worker(await probes.ask_worker(entry.name, entry.url, TIMEOUT_S))
+        facts = await probes.ask_worker(entry.name, entry.url, TIMEOUT_S)
+        return diagnosis.judge_worker(replace(facts, pid=entry.pid))
 
 
 def _dead_letters(kafka: str) -> DeadLetterFacts:

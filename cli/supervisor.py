@@ -34,13 +34,16 @@ class WorkersFailed(Exception):
 
 @dataclass(slots=True)
 class Worker:
-    """``name`` is the role, with a number behind it where a role has several workers."""
+    """``name`` is the role, with a number behind it where a role has several workers; what stands in its log before
+    ``log_begins`` is of another supervisor's.
+    """
 
     name: str
     role: Role
     http_port: int
     log_path: Path
     data_dir: Path
+    log_begins: int = 0
     process: subprocess.Popen[bytes] | None = None
     starts: int = 0
     started_at: float = 0.0
@@ -49,6 +52,10 @@ class Worker:
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.http_port}"
+
+    @property
+    def pid(self) -> int | None:
+        return self.process.pid if self.process else None
 
 
 class Supervisor:
@@ -81,7 +88,9 @@ class Supervisor:
     def _add(self, role: Role, number: int) -> Worker:
         name = role.value if number == 0 else f"{role.value}-{number + 1}"
         (port,) = free_ports(1)
-        worker = Worker(name, role, port, self._folder / f"{name}.log", self._folder / "data" / name)
+        log = self._folder / f"{name}.log"
+        begins = log.stat().st_size if log.exists() else 0
+        worker = Worker(name, role, port, log, self._folder / "data" / name, begins)
         self.workers[name] = worker
         return worker
 
@@ -89,10 +98,14 @@ class Supervisor:
         with self._lock:
             for worker in self.workers.values():
                 self._start(worker)
-        workers_file.write(
-            self._folder, (WorkerEntry(one.name, one.url, str(one.data_dir)) for one in self.workers.values())
-        )
+            self._write_down()
         self._watcher.start()
+
+    def _write_down(self) -> None:
+        workers = self.workers.values()
+        workers_file.write(
+            self._folder, (WorkerEntry(one.name, one.url, str(one.data_dir), one.pid) for one in workers)
+        )
 
     def _start(self, worker: Worker) -> None:
         environment = {
@@ -146,7 +159,8 @@ class Supervisor:
                     if self._shall_start_again(worker, worker.process):
                         try:
                             self._start(worker)
-                        except OSError as error:  # no process to be had, or no command any more
+                            self._write_down()
+                        except OSError as error:  # no process to be had, no command any more, or no disk
                             self.failure = f"{worker.name} cannot be started again: {error}"
                 if self.failure is not None:
                     return
@@ -163,8 +177,8 @@ class Supervisor:
     def stop(self, timeout_s: float = 45.0) -> list[str]:
         """SIGTERM to all, SIGKILL to what is left after the timeout; returns the names of those."""
         self._stopping.set()
-        workers_file.remove(self._folder)
         with self._lock:
+            workers_file.remove(self._folder)
             running = {name: one.process for name, one in self.workers.items() if one.process is not None}
         for process in running.values():
             if process.poll() is None:

@@ -18,6 +18,7 @@ class WorkerEntry:
     name: str
     url: str
     data_dir: str
+    pid: int | None = None
 
 
 def write(folder: Path, workers: Iterable[WorkerEntry]) -> None:

@@ -40,7 +40,7 @@ DISK_LOW, DISK_FULL = 0.10, 0.02
 
 CIRCUITS = dict(enumerate(CIRCUIT_STATES))
 HALTED = {
-    HaltCause.DEAD_LETTERS: "find the cause in herald dlq list before it goes on",
+    HaltCause.DEAD_LETTERS: "find the cause in herald dlq list and put it right; then {restart}",
     HaltCause.RECORDS_LOST: "before it is started again: docs/operations.md, Kafka has lost records",
 }
 
@@ -226,7 +226,8 @@ def judge_worker(facts: WorkerFacts) -> list[Finding]:
                 Finding(level, facts.name, f"circuit of {provider} ({channel})", CIRCUITS.get(state, "?"), advice)
             )
     for cause in facts.halted:
-        found.append(_wrong(facts.name, "has halted", cause, HALTED[cause]))
+        restart = f"kill -TERM {facts.pid}: its supervisor starts it again" if facts.pid else "restart it"
+        found.append(_wrong(facts.name, "has halted", cause, HALTED[cause].format(restart=restart)))
     if facts.stuck_s > STUCK_S:
         advice = "its watchdog ends it at HERALD_STUCK_TIMEOUT_S; if this comes back, read its last logs"
         found.append(_wrong(facts.name, "has work and makes no progress", duration(facts.stuck_s), advice))

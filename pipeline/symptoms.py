@@ -90,13 +90,16 @@ class DeadLetterFacts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WorkerFacts:
-    """``unready`` are its own complaints; ``circuits`` are states by channel and provider; ``halted`` says what for."""
+    """``unready`` are its own complaints; ``circuits`` are states by channel and provider; ``halted`` says what for;
+    ``pid`` is known of workers on this machine.
+    """
 
     name: str
     unready: tuple[str, ...] = ()
     circuits: Mapping[tuple[str, str], int]
     halted: Sequence[HaltCause] = ()
     stuck_s: float = 0.0
+    pid: int | None = None
 
 
 def dead_letter_facts(letters: Iterable[Place], done: Histories, now_ms: int) -> DeadLetterFacts:

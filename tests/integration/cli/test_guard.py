@@ -78,7 +78,7 @@ def test_a_run_is_refused_where_workers_of_the_same_name_are(
     kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(guard, "MARGIN_S", 0.0)
-    given = {"HERALD_KAFKA": kafka, "HERALD_SESSION_TIMEOUT_S": "0.1"}
+    given = {"HERALD_KAFKA": kafka, "HERALD_SESSION_TIMEOUT_S": "0.1", "HERALD_FCM_CREDENTIALS": "key.json"}
     arguments = ["--role", "send-push", "--role", "api", "--folder", str(tmp_path)]
     with closing(worker(kafka, **{"group.instance.id": "send-push", "session.timeout.ms": 6_000})):
         result = CliRunner(env=given).invoke(run, arguments)

@@ -39,6 +39,7 @@ class Scripted:
         self.stopped = True
 
 
+ROLES = ["--role", "enrich", "--role", "sink"]
 STARTED: list[Scripted] = []
 
 
@@ -53,17 +54,25 @@ def scripted(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     STARTED.clear()
 
 
-def test_a_worker_that_is_not_ready_stops_nobody(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_a_worker_that_is_not_ready_stops_nobody_and_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(run, "SLOW_START_S", 0.0)
-    result = CliRunner().invoke(run.run, ["--folder", str(tmp_path)])
+    log = tmp_path / "log"
+    log.write_text('{"log.level": "warning", "message": "waiting for Kafka", "reason": "it lacks x"}\n')
+    result = CliRunner().invoke(run.run, ["--folder", str(tmp_path), *ROLES])
     (supervisor,) = STARTED
     assert supervisor.looks > 5, "it was looked at until a worker had ended too often"
-    assert result.stdout.splitlines() == [f"sink         ready, http://127.0.0.1:8080, log {tmp_path / 'log'}"]
-    assert result.stderr.count("not ready after") == 1
-    assert "enrich, sink; herald doctor says why" in result.stderr
+    assert result.stdout.splitlines() == [f"sink         ready, pid None, http://127.0.0.1:8080, log {log}"]
+    said = [f"{name:<12} not ready, pid None: waiting for Kafka: it lacks x" for name in ("enrich", "sink")]
+    assert result.stderr.splitlines()[:-1] == said, "once"
+
+
+def test_push_without_its_key_is_refused_with_the_roles_that_are_left() -> None:
+    result = CliRunner(env={"HERALD_FCM_CREDENTIALS": None}).invoke(run.run, ["--role", "send-push", "--role", "sink"])
+    assert (result.exit_code, STARTED) == (1, [])
+    assert result.stderr.endswith("to leave it out, name the others: herald run --role sink\n")
 
 
 def test_a_worker_that_ends_too_often_stops_all(tmp_path: Path) -> None:
-    result = CliRunner().invoke(run.run, ["--folder", str(tmp_path)])
+    result = CliRunner().invoke(run.run, ["--folder", str(tmp_path), *ROLES])
     assert (result.exit_code, STARTED[0].stopped) == (1, True)
     assert "sink ended 21 times" in result.stderr

@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from cli import supervisor as module
+from cli import workers_file
 from cli.supervisor import EARLY_ENDS, RESTARTS_PER_ROLE, Supervisor
 from settings import Role
 
@@ -132,6 +133,14 @@ def test_the_pid_that_was_killed_is_told_and_another_takes_its_place(supervise: 
     eventually(lambda: stays(supervisor, 2), "another life")
     assert not psutil.pid_exists(pid)
     assert supervisor.restarts() == {"sink": 1}
+
+
+def test_doctor_finds_the_pid_of_each_life(supervise: Supervise, tmp_path: Path) -> None:
+    supervisor = supervise()
+    (first,) = workers_file.read(tmp_path / "run")
+    assert first.pid == supervisor.kill(Role.SINK)
+    eventually(lambda: workers_file.read(tmp_path / "run")[0].pid != first.pid, "another pid")
+    assert workers_file.read(tmp_path / "run")[0].pid == supervisor.workers[Role.SINK].pid
 
 
 def test_what_was_stopped_is_not_started_again(supervise: Supervise) -> None:

@@ -178,6 +178,16 @@ def test_workers(facts: WorkerFacts, expected: list[Level]) -> None:
     assert levels(diagnosis.judge_worker(facts)) == expected
 
 
+def test_a_worker_that_is_to_be_restarted_is_told_by_its_pid() -> None:
+    """One that has lost records is not: what is to be done before stands elsewhere."""
+    here = WorkerFacts(name="w", circuits={}, halted=[*HaltCause], pid=4711)
+    assert ["kill -TERM 4711: its supervisor" in one.advice for one in diagnosis.judge_worker(here)] == [
+        cause is HaltCause.DEAD_LETTERS for cause in HaltCause
+    ]
+    (elsewhere,) = diagnosis.judge_worker(WorkerFacts(name="w", circuits={}, halted=[HaltCause.DEAD_LETTERS]))
+    assert elsewhere.advice.endswith("then restart it")
+
+
 def test_a_warning_does_not_make_it_ill() -> None:
     assert is_healthy([Finding(OK, "a", ""), Finding(WARNING, "b", "")])
     assert not is_healthy([Finding(OK, "a", ""), Finding(WRONG, "b", "")])
