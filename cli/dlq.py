@@ -49,6 +49,7 @@ def list_letters(selection: Selection, parked: bool, replayed: bool | None, limi
     console = Console()
     if newest:
         console.print(dlq_view.list_table(newest, found.histories, console.width))
+        console.print(dlq_view.common_errors(found.letters), end="\n\n")
     console.print(dlq_view.counts(found.letters, found.histories, len(newest)))
 
 

@@ -6,19 +6,29 @@ import click
 
 import topics
 from cli.dlq_reader import CannotRead, Contents, read_dead_letters
-from pipeline.deadletters import Selection
+from pipeline.deadletters import DeadLetter, Selection
 from pipeline.dlq_marks import NOTHING
 from settings import Settings
 
 
 def find(settings: Settings, selection: Selection, *, with_values: bool) -> Contents:
-    """Raises ClickException, also for an id that is not there."""
+    """Raises ClickException, also for an id that is not there, or that the filters leave out."""
+    there: set[str] = set()
+
+    def wanted(letter: DeadLetter) -> bool:
+        if letter.id in selection.ids:
+            there.add(letter.id)
+        return selection.matches(letter)
+
     try:
-        found = read_dead_letters(settings.kafka, settings.start_timeout_s, selection.matches, with_values=with_values)
+        found = read_dead_letters(settings.kafka, settings.start_timeout_s, wanted, with_values=with_values)
     except CannotRead as error:
         raise click.ClickException(str(error)) from error
     if missing := selection.ids - {letter.id for letter in found.letters}:
-        raise click.ClickException(f"{topics.DLQ} has no such dead letter: {', '.join(sorted(missing))}")
+        problems = [f"{id} is there, but the filters leave it out" for id in sorted(missing & there)]
+        if gone := sorted(missing - there):
+            problems.append(f"{topics.DLQ} has no such dead letter: {', '.join(gone)}")
+        raise click.ClickException("; ".join(problems))
     return found
 
 

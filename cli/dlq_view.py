@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -25,6 +25,10 @@ from pipeline.trail import NAMES
 
 MAX_SHOWN = 16_384
 ERROR_WIDTH = 10
+# With less, the error is worth more than where it came from, which `show` has, too.
+ERROR_WIDTH_BESIDE_ORIGIN = 40
+COMMON_ERRORS = 5
+COMMON_ERROR_LENGTH = 300
 HISTORY = "done with it"
 GAP = 2
 
@@ -70,7 +74,9 @@ def line(letter: DeadLetter, history: History) -> Line:
 
 
 def list_table(letters: Sequence[DeadLetter], done: Histories, width: int) -> Table:
-    """Each error cut to what the other columns leave of ``width``; a column that would be empty is left out."""
+    """Each error cut to what the other columns leave of ``width``; a column that would be empty is left out, and so is
+    the origin where it would leave little.
+    """
     columns: dict[str, list[str | Text]] = {
         "id": [letter.id for letter in letters],
         "when (UTC)": [_time(letter.record.at_ms)[5:] for letter in letters],
@@ -81,15 +87,21 @@ def list_table(letters: Sequence[DeadLetter], done: Histories, width: int) -> Ta
         "error": [plain(redact_text(letter.trail.error)) for letter in letters],
     }
     told = {name: cells for name, cells in columns.items() if any(cells)}
+    if "error" in told and _left(told, width) < ERROR_WIDTH_BESIDE_ORIGIN:
+        del told["origin"]
     table = Table(box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in told:
         table.add_column(name, no_wrap=name != "origin", overflow="ellipsis" if name == "error" else "fold")
     if "error" in told:
-        left = width - sum(_width([name, *cells]) + GAP for name, cells in told.items() if name != "error")
-        table.columns[-1].max_width = max(ERROR_WIDTH, left)
+        table.columns[-1].max_width = max(ERROR_WIDTH, _left(told, width))
     for row in zip(*told.values(), strict=True):
         table.add_row(*row)
     return table
+
+
+def _left(columns: Mapping[str, Sequence[str | Text]], width: int) -> int:
+    """For the error, once the edges and the others have theirs."""
+    return width - 2 * GAP - sum(_width([name, *cells]) + GAP for name, cells in columns.items() if name != "error")
 
 
 def _width(cells: Sequence[str | Text]) -> int:
@@ -98,6 +110,12 @@ def _width(cells: Sequence[str | Text]) -> int:
 
 def _times(replays: int) -> str:
     return f"{replays}×" if replays else ""
+
+
+def common_errors(letters: Sequence[DeadLetter]) -> Text:
+    """The errors that there are most of, whole, with how many have each."""
+    errors = Counter(redact_text(letter.trail.error)[:COMMON_ERROR_LENGTH] for letter in letters if letter.trail.error)
+    return Text("\n").join(plain(f"{count} × {error}") for error, count in errors.most_common(COMMON_ERRORS))
 
 
 def counts(letters: Sequence[DeadLetter], done: Histories, shown: int) -> Text:

@@ -153,6 +153,7 @@ def test_the_list_finds_by_filter_and_shows_nothing_personal(kafka: str) -> None
     table = run(kafka, "list", "--channel", "sms")
     assert sms in table.output
     assert "retries-exhausted" in table.output.splitlines()[-1]
+    assert "× 503: no, +***67" in table.output
     everything = table.output + run(kafka, "list", "--json").output
     assert "+79991234567" not in everything
     assert "On board" not in everything
@@ -352,6 +353,13 @@ def test_a_replay_that_kafka_refuses_makes_the_exit_code_1_and_is_not_marked(kaf
     assert "failed:" in result.output
     assert "1 replayed, 1 failed" in result.output
     assert [listed(kafka)[one]["replays"] for one in ids] == [0, 1]
+
+
+def test_an_id_that_the_filters_leave_out_is_told_from_one_that_is_not_there(kafka: str) -> None:
+    (sms,) = die(kafka, exhausted(notification()))
+    result = run(kafka, "replay", sms, "99-0", "--reason", "bug")
+    assert result.exit_code == 1
+    assert f"{sms} is there, but the filters leave it out; herald.dlq.v1 has no such dead letter: 99-0" in result.output
 
 
 @pytest.mark.parametrize("command", [["show", "99-0"], ["replay", "99-0", "--yes"], ["replay", "0-999999999"]])

@@ -8,7 +8,7 @@ from rich.console import Console
 
 import topics
 from cli.dlq_plan import PUBLIC
-from cli.dlq_view import MAX_SHOWN, counts, line, list_table, show
+from cli.dlq_view import COMMON_ERRORS, MAX_SHOWN, common_errors, counts, line, list_table, show
 from pipeline import trail as trails
 from pipeline.deadletters import DeadLetter, Stored, read
 from pipeline.dlq_marks import NOTHING, Act, History, Mark
@@ -161,7 +161,21 @@ def test_the_list_fits_and_cuts_the_error_alone(width: int) -> None:
     text = printed(list_table([one], {one.subject: marks(Act.REPLAYED, Act.REPLAYED)}, width), width=width)
     for whole in ("0-1", "01-01 00:00:00", "retries-exhausted", "email", "2×", "…"):
         assert whole in text
-    assert all(len(row) <= width for row in text.splitlines())
+    rows = [row for row in text.splitlines() if row.strip()]
+    assert all(len(row) <= width for row in rows)
+    assert ("origin" in text, len(rows)) == (width > 120, 3), "a line each"
+
+
+def test_a_narrow_list_has_room_for_the_cause() -> None:
+    text = printed(list_table([letter(b"{", topics.STATUS, error="eventID: missing")], {}, 80), width=80)
+    assert "eventID: missing" in text
+
+
+def test_the_most_common_errors_are_told_whole_and_without_contacts() -> None:
+    errors = ["eventID: missing"] * 3 + ["no such user anna@example.org"] * 2 + list("abcdef")
+    text = printed(common_errors([letter(b"{", topics.STATUS, error=one) for one in errors]))
+    assert text.splitlines()[:2] == ["3 × eventID: missing", "2 × no such user ***@example.org"]
+    assert len(text.splitlines()) == COMMON_ERRORS
 
 
 def test_counts_say_what_is_left() -> None:
