@@ -44,8 +44,9 @@ def doctor(urls: tuple[str, ...], as_json: bool) -> None:
     workers = [WorkerEntry(_name_of(url), url, "") for url in urls] or _local_workers()
     findings = asyncio.run(examine(list(checks(settings, workers))))
     if not workers:
-        advice = "--worker URL, for each worker whose circuits and readiness matter"
-        findings.append(Finding(Level.WARNING, "workers", "none was asked", "", advice))
+        advice = "--worker URL, for each worker whose circuits, halts and readiness matter"
+        unknown = "none was asked: whether one has halted is not known"
+        findings.append(Finding(Level.WARNING, "workers", unknown, "", advice))
     findings.sort(key=lambda one: WORST_FIRST.index(one.level))
     healthy = is_healthy(findings)
     if as_json:

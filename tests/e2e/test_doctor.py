@@ -62,7 +62,7 @@ def test_a_pipeline_that_works_is_healthy(world: World) -> None:
     assert checked >= {"Kafka", "topics", "groups", "lag", "retries", "dead letters", "schema", "account", "Redis"}
     assert checked >= {"SMS provider", "mail server", "FCM", "disk"}
     assert sum(one["what"] == "is ready" for one in found["findings"]) == len(Role)
-    assert sum("keeps up" in one["what"] for one in found["findings"]) == len(groups_of_roles()) - 1
+    assert sum(one["check"] == "lag" for one in found["findings"]) == len(groups_of_roles()) - 1
     folder = world.pipeline.supervisor.workers[Role.SINK].log_path.parent
     written = {(one.name, one.url) for one in workers_file.read(folder)}
     assert written == {(one.name, one.url) for one in world.pipeline.supervisor.workers.values()}

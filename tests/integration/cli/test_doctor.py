@@ -305,3 +305,14 @@ def test_what_was_never_set_up_is_told_with_what_to_do(fresh: dict[str, str]) ->
 
 def test_a_worker_is_an_address_of_http(fresh: dict[str, str]) -> None:
     assert run(fresh, "--worker", "127.0.0.1:8080").exit_code == 2
+
+
+def test_without_workers_to_ask_halts_are_not_known(
+    fresh: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    found = {one["check"]: one for one in json.loads(run(fresh, "--json").stdout)["findings"]}
+    assert (found["workers"]["level"], found["workers"]["what"]) == (
+        "warning",
+        "none was asked: whether one has halted is not known",
+    )

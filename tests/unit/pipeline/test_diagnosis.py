@@ -95,6 +95,14 @@ def test_a_group_without_lag_keeps_up() -> None:
     assert diagnosis.judge_lags("herald-sink", []) == [Finding(OK, "lag", "herald-sink keeps up", "0 records")]
 
 
+def test_a_group_with_work_is_not_said_to_keep_up() -> None:
+    """It may have halted a minute ago."""
+    lags = [LagFacts("t", 1_050, 61.0), LagFacts("other", 1, 0.5)]
+    assert diagnosis.judge_lags("herald-sink", lags) == [
+        Finding(OK, "lag", "records wait for herald-sink", "1051 records, oldest 1 min 1 s")
+    ]
+
+
 def test_a_group_beyond_the_end_of_a_partition_is_wrong() -> None:
     assert diagnosis.judge_offsets([], 6) == [Finding(OK, "offsets", "no group is beyond the end", "6 groups")]
     (found,) = diagnosis.judge_offsets([LostFacts("herald-sink", "t", 2, committed=7, end=3)], 6)
