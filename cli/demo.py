@@ -26,7 +26,7 @@ from cli.stack import failures, given_servers, prepare, shown_progress
 from cli.supervisor import WorkersFailed
 from settings import Role, Settings
 from simulators.faults import CallFault, Faults, Refusal
-from simulators.feed import journeys
+from simulators.feed import Feed, TopicKind, journeys
 from simulators.launch import Kind
 from stack import Endpoints, Stack
 from stack.endpoints import ServerName
@@ -117,15 +117,16 @@ def _run(console: Console, endpoints: Endpoints, plan: Plan) -> bool:
         console.print(f"ready after {time.monotonic() - began:.1f} s; logs in {HOME / 'run'}\n")
         for kind, faults in FAULTS.items():
             pipeline.simulators[kind].set_faults(faults)
-        closes = asyncio.run(_feed_and_account(console, pipeline, plan))
+        since = datetime.now(UTC)
+        feed = journeys(plan.seed, plan.shipments, since, plan.seconds)
+        closes = asyncio.run(_feed_and_account(console, pipeline, plan, feed, since))
         if plan.keep:
-            _wait_for_ctrl_c(console, pipeline)
+            print_ways_in(console, pipeline, feed)
+            signal.pause()
     return closes
 
 
-async def _feed_and_account(console: Console, pipeline: LocalPipeline, plan: Plan) -> bool:
-    since = datetime.now(UTC)
-    feed = journeys(plan.seed, plan.shipments, since, plan.seconds)
+async def _feed_and_account(console: Console, pipeline: LocalPipeline, plan: Plan, feed: Feed, since: datetime) -> bool:
     counter = TopicCounter(pipeline.endpoints.kafka, counted_topics(TIERS_S))
     connection = await asyncpg.connect(pipeline.endpoints.postgres, timeout=10)
     publisher = Publisher(pipeline.endpoints.kafka, feed)
@@ -173,11 +174,21 @@ async def _watch(
             await asyncio.sleep(LOOK_EVERY_S)
 
 
-def _wait_for_ctrl_c(console: Console, pipeline: LocalPipeline) -> None:
-    console.print(f"still running: {pipeline.api_url}/v1/notifications?shipment_id=…  X-API-Key: {pipeline.api_key}")
-    # All that another terminal needs for `herald doctor` and `herald dlq`: the demo's tiers are not the usual ones.
-    for name, value in pipeline.environment.items():
-        if name not in NOT_FOR_OTHERS:
-            console.print(f"export {name}={shlex.quote(value)}", soft_wrap=True, highlight=False)
-    console.print("Ctrl-C stops everything")
-    signal.pause()
+def print_ways_in(console: Console, pipeline: LocalPipeline, feed: Feed) -> None:
+    """Lines to be copied as they are: none is broken, however narrow the terminal is."""
+    shipment = next((one.key.decode() for one in feed.records if one.topic_kind is TopicKind.SUBSCRIPTIONS), "…")
+    url = f"{pipeline.api_url}/v1/notifications?shipment_id={shipment}"
+    lines = [
+        "still running; what became of one of its shipments:",
+        f"curl -H {shlex.quote(f'X-API-Key: {pipeline.api_key}')} {shlex.quote(url)}",
+        "for the other commands, in another terminal, paste all of them:",
+        # The demo's tiers are not the usual ones, nor are its providers: herald doctor and herald dlq need them.
+        *(
+            f"export {name}={shlex.quote(value)}"
+            for name, value in pipeline.environment.items()
+            if name not in NOT_FOR_OTHERS
+        ),
+        "Ctrl-C stops everything",
+    ]
+    for line in lines:
+        console.print(line, soft_wrap=True, highlight=False, markup=False)
