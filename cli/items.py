@@ -1,5 +1,8 @@
 """Which records does a file on disk hold, and is each fit to be published? Nothing is sent from here."""
 
+import codecs
+import difflib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,8 +12,14 @@ import topics
 from pipeline import documents, strict_json, subscriptions
 from pipeline.errors import InvalidInput
 from pipeline.events import StatusEvent
+from pipeline.vocabulary import Classifier, EventType, StatusCode
 
 SUBSCRIPTION_TYPE = "application/json"
+# Those of our own documents; DCSA's are answered by its own decoders.
+NO_SUCH_WORD = re.compile(r"invalid enum value '(?P<word>.*)'")
+WORDS = (*StatusCode, *Classifier, *EventType)
+SCHEMAS = "docs/contracts"
+
 BY_NAME = {"status": topics.STATUS, "subscriptions": topics.SUBSCRIPTIONS}
 
 
@@ -45,13 +54,13 @@ _marks = msgspec.json.Decoder(_Marks)
 def read(content: bytes, topic: str | None = None) -> Iterator[Record | list[Refusal]]:
     """A result per item of a file that holds one JSON object, an array of them, or one in each line (NDJSON).
 
-    ``topic`` is one of `BY_NAME`; without it each item's own fields tell.
+    ``topic`` is one of `BY_NAME`; without it each item's own fields tell. A byte order mark is left out.
     """
-    for where, item in _split(content):
+    for where, item in _split(content.removeprefix(codecs.BOM_UTF8)):
         try:
             yield _judge(item, topic or _topic_of(item), where)
         except InvalidInput as refusal:
-            yield [Refusal(where, refusal.field, refusal.problem)]
+            yield [_refusal(where, refusal)]
 
 
 def _split(content: bytes) -> Iterator[tuple[str, bytes]]:
@@ -98,9 +107,18 @@ def _judge(item: bytes, topic: str, where: str) -> Record | list[Refusal]:
         return Record(topic, subscription.shipment_id.encode(), item, SUBSCRIPTION_TYPE)
     content_type = documents.detect(strict_json.accept(item))
     decoded = documents.decode(item, content_type)
-    refusals = [Refusal(where, one.field, one.problem) for one in decoded if isinstance(one, InvalidInput)]
+    refusals = [_refusal(where, one) for one in decoded if isinstance(one, InvalidInput)]
     if refusals:
         return refusals
     first = decoded[0]
     assert isinstance(first, StatusEvent)
     return Record(topic, first.shipment_id.encode(), item, content_type.value)
+
+
+def _refusal(where: str, refusal: InvalidInput) -> Refusal:
+    """Where a word is none of ours, with those that are like it, or with where all of them stand."""
+    problem = refusal.problem
+    if match := NO_SUCH_WORD.fullmatch(problem):
+        near = difflib.get_close_matches(match["word"].upper(), WORDS)
+        problem += f"; did you mean {' or '.join(near)}?" if near else f"; {SCHEMAS} lists what is taken"
+    return Refusal(where, refusal.field, problem)

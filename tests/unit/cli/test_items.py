@@ -1,5 +1,6 @@
 """A file is taken apart into what is fit to be published and what is not, by place and field."""
 
+import codecs
 from pathlib import Path
 
 import pytest
@@ -76,3 +77,21 @@ def test_nothing_of_a_document_with_a_broken_event_is_published() -> None:
 
 def test_the_topic_can_be_told() -> None:
     assert refusals(OWN, topics.SUBSCRIPTIONS)[0].field == "recipients"
+
+
+def test_a_byte_order_mark_is_left_out() -> None:
+    (record,) = records(codecs.BOM_UTF8 + OWN)
+    assert record.value == OWN
+
+
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("ARRIVED", "did you mean ARRI?"),
+        ("gtin", "did you mean GTIN?"),
+        ("ON ITS WAY", "docs/contracts lists what is taken"),
+    ],
+)
+def test_a_word_that_is_none_is_answered_with_what_may_be_meant(word: str, hint: str) -> None:
+    (refusal,) = refusals(OWN.replace(b"LOAD", word.encode()))
+    assert (refusal.field, refusal.problem) == ("status", f"invalid enum value '{word}'; {hint}")
