@@ -49,6 +49,7 @@ def _missing(name: str, error: ModuleNotFoundError) -> click.Command:
 
 
 @click.command(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="cargo-herald")
 def herald() -> None:
     """Cargo status events in; SMS, email and push out; every one accounted for."""
 
