@@ -15,6 +15,7 @@ COMMANDS = {
     "doctor": "cli.doctor",
     "migrate": "cli.migrate",
     "publish": "cli.publish",
+    "render": "cli.render",
     "retention": "cli.retention",
     "run": "cli.run",
     "stack": "cli.stack",
