@@ -19,7 +19,7 @@ from rich.live import Live
 
 from cli.account import Account, TopicCounter, counted_topics, take_account, told
 from cli.demo_report import Progress, print_account, print_progress, progress_table
-from cli.guard import refuse_where_one_runs, refuse_where_others_work
+from cli.guard import refuse_where_others_work
 from cli.local import LocalPipeline, local_pipeline
 from cli.publisher import Publisher
 from cli.stack import failures, given_servers, prepare, shown_progress
@@ -30,6 +30,7 @@ from simulators.feed import Feed, TopicKind, journeys
 from simulators.launch import Kind
 from stack import Endpoints, Stack
 from stack.endpoints import ServerName
+from stack.lockfile import alone
 
 HOME = Path(".herald/demo")
 TIERS_S = (1.0, 2.0, 4.0, 8.0, 16.0)
@@ -80,7 +81,7 @@ def demo(shipments: int, seconds: float, seed: int | None, kill: tuple[str, ...]
     console = Console()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        with failures(), _servers() as endpoints:
+        with failures(), alone(HOME / "lock", "a demo"), _servers() as endpoints:
             sys.exit(0 if _run(console, endpoints, plan) else 1)
     except KeyboardInterrupt:
         console.print("stopped; nothing is left running")
@@ -92,7 +93,6 @@ def demo(shipments: int, seconds: float, seed: int | None, kill: tuple[str, ...]
 @contextmanager
 def _servers() -> Iterator[Endpoints]:
     """Fresh servers for this run alone, unless the environment names others."""
-    refuse_where_one_runs(HOME / "run", "a demo")
     home, given = HOME.absolute() / "stack", given_servers(Settings())
     if home.exists():
         Stack(home, given=given).down(wipe=True)

@@ -2,12 +2,10 @@
 
 import time
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import click
 
 import topics
-from cli import workers_file
 from cli.doctor_kafka import CannotAsk, KafkaProbe
 from pipeline.symptoms import GroupFacts
 from settings import Role
@@ -18,16 +16,6 @@ PATIENCE_S = 15.0
 MARGIN_S = 5.0
 ASK_TIMEOUT_S = 10.0
 LOOK_EVERY_S = 0.5
-
-
-def refuse_where_one_runs(folder: Path, what: str) -> None:
-    """Raises ClickException where a supervisor that lives has written itself into ``folder``."""
-    try:
-        pid = workers_file.writer(folder)
-    except ValueError as error:
-        raise click.ClickException(str(error)) from error
-    if pid is not None:
-        raise click.ClickException(f"{what} is running here (pid {pid}): stop it first")
 
 
 def refuse_where_others_work(kafka: str) -> None:

@@ -7,10 +7,12 @@ from pathlib import Path
 
 import click
 
-from cli.guard import refuse_where_one_runs, refuse_where_they_work
+from cli.guard import refuse_where_they_work
+from cli.stack import failures
 from cli.supervisor import Supervisor, Worker, WorkersFailed
 from cli.worker_log import last_warning
 from settings import Role, Settings
+from stack.lockfile import alone
 
 LOOK_EVERY_S = 0.2
 SLOW_START_S = 10.0
@@ -27,10 +29,14 @@ def run(roles: tuple[str, ...], folder: Path) -> None:
     """Run the workers of all roles, a process each, until Ctrl-C."""
     settings = Settings()
     wanted = [Role(role) for role in roles] or list(Role)
-    refuse_where_one_runs(folder, "herald run")
-    _refuse_push_without_key(settings, wanted)
-    refuse_where_they_work(settings.kafka, wanted, settings.session_timeout_s)
-    supervisor = Supervisor(wanted, environment={}, folder=folder.absolute())
+    with failures(), alone(folder / "lock", "herald run"):
+        _refuse_push_without_key(settings, wanted)
+        refuse_where_they_work(settings.kafka, wanted, settings.session_timeout_s)
+        _run(wanted, folder.absolute())
+
+
+def _run(wanted: Sequence[Role], folder: Path) -> None:
+    supervisor = Supervisor(wanted, environment={}, folder=folder)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         supervisor.start()

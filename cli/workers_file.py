@@ -39,23 +39,13 @@ def remove(folder: Path) -> None:
 
 def read(folder: Path) -> list[WorkerEntry]:
     """Nothing where there is no file, or none whose writer lives. Raises ValueError where it is no such file."""
-    return _read(folder)[1]
-
-
-def writer(folder: Path) -> int | None:
-    """The pid of the supervisor that lives and has written the file. Raises ValueError where it is no such file."""
-    return _read(folder)[0]
-
-
-def _read(folder: Path) -> tuple[int | None, list[WorkerEntry]]:
     path = folder / NAME
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        if not _lives(document["pid"], document["started"]):
-            return None, []
-        return document["pid"], [WorkerEntry(**entry) for entry in document["workers"]]
+        lives = _lives(document["pid"], document["started"])
+        return [WorkerEntry(**entry) for entry in document["workers"]] if lives else []
     except FileNotFoundError:
-        return None, []
+        return []
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a supervisor's file ({error!r}); remove it") from error
 

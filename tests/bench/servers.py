@@ -3,7 +3,6 @@
 They are always our own, whatever the environment names: they are emptied.
 """
 
-import fcntl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from urllib.parse import urlsplit
 import redis
 
 from cli.stack import failures, prepare
-from stack import Endpoints, ServerName, Stack, StackError
+from stack import Endpoints, ServerName, Stack
+from stack.lockfile import alone
 from stack.postgres import execute
 from tests.bench.kafka import ASK_TIMEOUT_S, delete_topics
 
@@ -51,7 +51,7 @@ def bench_servers(home: Path, *, commit_times: bool = False) -> Iterator[Servers
     With ``commit_times`` PostgreSQL keeps when each row was committed.
     """
     stack = Stack(home)
-    with failures(), _alone(home.with_name("lock")):
+    with failures(), alone(home.with_name("lock"), "another benchmark"):
         yield from _running(stack, home, commit_times=commit_times)
 
 
@@ -67,18 +67,6 @@ def _running(stack: Stack, home: Path, *, commit_times: bool) -> Iterator[Server
             yield Servers(endpoints=endpoints, pids=pids, kafka_data=home / ServerName.KAFKA / "data")
     finally:
         stack.down(wipe=True)
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Two benchmarks at once would measure each other, on the same servers. Raises StackError."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise StackError(f"another benchmark is running in {path.parent}") from error
-        yield
 
 
 def _with_database(endpoints: Endpoints, name: str) -> Endpoints:

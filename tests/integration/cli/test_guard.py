@@ -1,6 +1,5 @@
 """`herald demo` on a Kafka that somebody named: not where workers are at work. `herald run`: not where its own are."""
 
-import os
 import time
 from contextlib import closing
 from pathlib import Path
@@ -11,12 +10,13 @@ from click.testing import CliRunner
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
 
-from cli import guard, workers_file
+from cli import guard
 from cli.demo import demo
 from cli.guard import refuse_where_others_work, refuse_where_they_work
 from cli.run import run
 from settings import Role
 from stack import Endpoints
+from stack.lockfile import alone
 
 TIMEOUT_S = 30.0
 GROUP, TOPIC = "herald-send-push", "demo-guard"
@@ -84,7 +84,7 @@ def test_a_run_is_refused_where_workers_of_the_same_name_are(
         result = CliRunner(env=given).invoke(run, arguments)
     assert result.exit_code == 1
     assert f"workers of these names are at work on Kafka at {kafka}: send-push. Two of a name" in result.output
-    assert list(tmp_path.iterdir()) == [], "nothing was started"
+    assert [path.name for path in tmp_path.iterdir()] == ["lock"], "nothing was started"
     # A static member does not leave: it is forgotten after its session.
     refuse_where_they_work(kafka, [Role.SEND_PUSH], TIMEOUT_S)
 
@@ -101,17 +101,16 @@ def test_a_run_waits_for_kafka_with_its_workers(monkeypatch: pytest.MonkeyPatch)
 
 @pytest.mark.parametrize(
     ("command", "arguments", "folder"),
-    [(demo, [], ".herald/demo/run"), (run, [], ".herald/run"), (run, ["--folder", "x"], "x")],
+    [(demo, [], ".herald/demo"), (run, [], ".herald/run"), (run, ["--folder", "x"], "x")],
 )
 def test_a_second_one_in_the_same_folder_is_refused_and_nothing_is_wiped(
     command: click.Command, arguments: list[str], folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     servers = Path(".herald/demo/stack")
-    for one in (Path(folder), servers):
-        one.mkdir(parents=True)
-    workers_file.write(Path(folder), [])
-    result = CliRunner().invoke(command, arguments)
+    servers.mkdir(parents=True)
+    with alone(Path(folder) / "lock", "the first one"):
+        result = CliRunner().invoke(command, arguments)
     assert result.exit_code == 1
-    assert f"is running here (pid {os.getpid()}): stop it first" in result.output
+    assert f"is running in {folder}: stop it first" in result.output
     assert servers.exists()

@@ -4,18 +4,19 @@ import click
 import pytest
 
 from stack import Stack
+from stack.lockfile import alone
 from tests.bench import servers
-from tests.bench.servers import _alone, bench_servers
+from tests.bench.servers import bench_servers
 
 
 def test_two_benchmarks_do_not_measure_each_other(tmp_path: Path) -> None:
     with (
-        _alone(tmp_path / "lock"),
+        alone(tmp_path / "lock", "another benchmark"),
         pytest.raises(click.ClickException, match="another benchmark"),
         bench_servers(tmp_path / "stack"),
     ):
         raise AssertionError("it started")
-    with _alone(tmp_path / "lock"):
+    with alone(tmp_path / "lock", "another benchmark"):
         pass
 
 
