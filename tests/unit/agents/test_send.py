@@ -484,11 +484,7 @@ async def test_a_call_that_a_crash_cut_short_is_in_doubt(
     role.provider.open.clear()
     await role.offer(record(0))
     await until(lambda: bool(role.provider.calls))
-    second = Role(role.metrics, role.clock, another_engine(role), [])
-    for partition, rows in role.table.stored.items():
-        second.table.stored[partition] = dict(rows)
-    second.send_again = resend
-    await second.start()
+    second = await after_a_crash(role, send_again=resend)
     await second.sent(record(0), record(1))
     assert role.provider.told + [one for one in second.provider.told if one == "n-0"] == told
     assert second.statuses() == {"n-0": status, "n-1": "sent"}
