@@ -16,7 +16,6 @@ from confluent_kafka import (
 )
 from confluent_kafka.admin import (
     AdminClient,
-    ConfigEntry,
     ConfigResource,
     ConsumerGroupDescription,
     ListOffsetsResultInfo,
@@ -25,6 +24,7 @@ from confluent_kafka.admin import (
 )
 
 from cli.group_offsets import committed
+from cli.kafka import settings_of
 from pipeline.symptoms import GroupFacts, LagFacts, LostFacts, TopicFacts
 from topics import Topic
 
@@ -75,7 +75,7 @@ class KafkaProbe:
             present = [one.name for one in wanted if one.name in there]
             resources = [ConfigResource(ConfigResource.Type.TOPIC, name) for name in present]
             answers = self._admin.describe_configs(resources, request_timeout=self._left_s()) if resources else {}
-            settings = {one.name: values(answer.result(self._wait_s())) for one, answer in answers.items()}
+            settings = {one.name: settings_of(answer.result(self._wait_s())) for one, answer in answers.items()}
         return [_topic_facts(one, there.get(one.name), settings.get(one.name, {})) for one in wanted]
 
     def groups(self, roles: Mapping[str, str], not_needed: Collection[str]) -> list[GroupFacts]:
@@ -200,11 +200,6 @@ def _record(message: Message) -> Message | None:
 
 def _age_s(head: Message | None, now_ms: int) -> float | None:
     return None if head is None else max(0.0, (now_ms - head.timestamp()[1]) / 1000)
-
-
-def values(entries: Mapping[str, ConfigEntry]) -> dict[str, str]:
-    """The settings of a topic, as Kafka describes them."""
-    return {name: entry.value or "" for name, entry in entries.items()}
 
 
 def _topic_facts(topic: Topic, there: TopicMetadata | None, settings: Mapping[str, str]) -> TopicFacts:

@@ -1,8 +1,10 @@
 """Does Kafka answer, and has it the topic that a command needs? Said at once, and in the user's words."""
 
+from collections.abc import Mapping
+
 import click
 from confluent_kafka import KafkaError, KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin import AdminClient, ConfigEntry
 
 ANSWER_S = 10.0
 AWAY = frozenset({KafkaError._TRANSPORT, KafkaError._TIMED_OUT, KafkaError._ALL_BROKERS_DOWN, KafkaError._RESOLVE})
@@ -29,3 +31,8 @@ def problem_of(kafka: str, error: KafkaException) -> str:
         if code in AWAY
         else f"Kafka at {kafka}: {error.args[0].str()}"
     )
+
+
+def settings_of(entries: Mapping[str, ConfigEntry]) -> dict[str, str]:
+    """The settings of a topic, as Kafka describes them."""
+    return {name: entry.value or "" for name, entry in entries.items()}

@@ -10,8 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 import topics as names
-from cli.doctor_kafka import values
-from cli.kafka import ANSWER_S, problem_of
+from cli.kafka import ANSWER_S, problem_of, settings_of
 from settings import Settings
 
 TIMEOUT_S = 30.0
@@ -80,7 +79,9 @@ def _misfits(admin: AdminClient, there: Sequence[names.Topic]) -> dict[str, list
     """By topic, where there are any."""
     by_resource = {ConfigResource(ConfigResource.Type.TOPIC, one.name): one for one in there}
     answers = admin.describe_configs(list(by_resource), request_timeout=TIMEOUT_S) if by_resource else {}
-    found = {one.name: by_resource[one].misfits(values(answer.result(TIMEOUT_S))) for one, answer in answers.items()}
+    found = {
+        one.name: by_resource[one].misfits(settings_of(answer.result(TIMEOUT_S))) for one, answer in answers.items()
+    }
     return {name: some for name, some in found.items() if some}
 
 
