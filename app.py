@@ -143,7 +143,6 @@ def build_enrich(settings: Settings, metrics: Metrics) -> ConsumerApp:
         tiers_s=settings.retry_tiers_s,
         partitions=settings.partitions,
         catch_up=lambda partitions, limit_s: app.fetch_consumer.catch_up(topics.SUBSCRIPTIONS, partitions, limit_s),
-        caught_up=lambda partition: app.fetch_consumer.is_caught_up(topics.SUBSCRIPTIONS, partition),
         guard=dead_letter_guard(app, settings),
         metrics=metrics,
         clock_ms=now_ms,

@@ -57,10 +57,12 @@ OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 class Part:
     """What is decided and not durable yet; ``faults`` counts events that came to nothing for a fault of ours.
 
-    ``taken`` counts the records that have been dealt with to their end.
+    ``caught_up``: every subscription that had been published when its turn began is known. ``taken`` counts the records
+    that have been dealt with to their end.
     """
 
     now_ms: int
+    caught_up: bool
     out: list[Record] = field(default_factory=list)
     seen: dict[int, dict[str, SeenRow]] = field(default_factory=lambda: defaultdict(dict))
     taken: Counter[Fetch] = field(default_factory=Counter)
@@ -88,8 +90,7 @@ class Enricher:
     """The I/O around `pipeline.enrich.decide`, many records at a time; ``clock_ms`` is wall time.
 
     ``catch_up`` waits until every subscription that has been published to some partitions is read, for so many seconds
-    at most, and tells whether it is; ``caught_up`` tells it of one. About ``at_once`` records are made before they are
-    kept.
+    at most, and tells whether it is. About ``at_once`` records are made before they are kept.
     """
 
     engine: Engine
@@ -101,7 +102,6 @@ class Enricher:
     tiers_s: tuple[float, ...]
     partitions: int
     catch_up: Callable[[Iterable[int], float], Awaitable[bool]]
-    caught_up: Callable[[int], bool]
     guard: DeadLetterGuard
     metrics: Metrics
     clock_ms: Callable[[], int]
@@ -113,9 +113,10 @@ class Enricher:
         That happens in parts: of a turn that is broken off, only the last has to be done again. Raises Drained.
         """
         # After a pause both are read from a backlog, and who has left must not be told, nor who has come be left out.
-        if not await self.catch_up({fetch.tp.partition for fetch in fetches}, CATCH_UP_S):
+        caught_up = await self.catch_up({fetch.tp.partition for fetch in fetches}, CATCH_UP_S)
+        if not caught_up:
             log.warning("subscriptions are not read to their end; events go by those that are")
-        part = Part(self.clock_ms())
+        part = Part(self.clock_ms(), caught_up)
         for fetch in fetches:
             for record in fetch.records:
                 for trail, found in self._found(record, part.now_ms):
@@ -126,7 +127,7 @@ class Enricher:
                     if len(part.out) >= self.at_once:
                         await self._keep(part)
                         await self.engine.go_on(fetch)
-                        part = Part(self.clock_ms())
+                        part = Part(self.clock_ms(), caught_up)
                 part.taken[fetch] += 1
         await self._keep(part)
 
@@ -185,8 +186,7 @@ class Enricher:
                 seen=seen,
                 subscription=subscription,
                 waited=trail.attempts,
-                # Which matters only where none was found.
-                caught_up=subscription is not None or self.caught_up(partition),
+                caught_up=part.caught_up,
                 first_seen_at=trail.first_seen_at,
                 now=part.now,
                 renderer=self.renderer,

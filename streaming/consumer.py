@@ -268,12 +268,6 @@ class FetchConsumer(driver.Consumer):
         """The offset that the broker has taken: what a crash would begin again from."""
         return self._committed.get(tp)
 
-    def is_caught_up(self, topic: str, partition: int) -> bool:
-        """Whether every record of the partition that the last fetch knew of has been finished here."""
-        tp = TP(topic, partition)
-        end = self.highwater(tp)
-        return end is not None and self._has_finished(tp, end, self.app.engine.in_flight.watermarks())
-
     async def catch_up(self, topic: str, partitions: Iterable[int], limit_s: float) -> bool:
         """Whether every record that the last fetch knew of, when this was asked, has been finished within ``limit_s``.
 
@@ -289,7 +283,7 @@ class FetchConsumer(driver.Consumer):
                 return True
             if self.app.engine.draining or self.app.halt.reason:
                 raise Drained(f"{topic} was still to be read")
-            if time.monotonic() > give_up_at:
+            if time.monotonic() >= give_up_at:
                 return False
             await asyncio.sleep(LOOK_EVERY_S)
 

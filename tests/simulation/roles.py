@@ -298,7 +298,6 @@ class EnrichRole(ConsumerRole):
             tiers_s=TIERS_S,
             partitions=world.broker.partitions,
             catch_up=read_to_the_end,
-            caught_up=lambda partition: True,
             guard=app.guard,
             metrics=app.metrics,
             clock_ms=world.now_ms,

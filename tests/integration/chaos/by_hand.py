@@ -89,7 +89,6 @@ class ByHand:
             tiers_s=TIERS_S,
             partitions=4,
             catch_up=read_to_the_end,
-            caught_up=lambda _: True,
             guard=DeadLetterGuard(DeadLetterPolicy(consecutive=1_000, ratio=1.0, window=1_000), halt),
             metrics=metrics,
             clock_ms=now_ms,

@@ -88,7 +88,6 @@ def make(
         tiers_s=(30.0, 120.0),
         partitions=1,
         catch_up=read_to_the_end,
-        caught_up=lambda _: True,
         guard=guard,
         metrics=metrics,
         clock_ms=clock,
@@ -170,6 +169,20 @@ async def test_where_subscriptions_cannot_be_read_to_their_end_events_go_on(
 
     await take(replace(make(), catch_up=in_vain), published(0, event()))
     assert dispositions(out) == ["accepted"]
+
+
+@pytest.mark.parametrize(("read", "comes_to"), [(True, ["unsubscribed"]), (False, [])])
+async def test_nobody_is_called_unsubscribed_while_subscriptions_are_still_to_be_read(
+    make: Callable[[], Enricher], out: Out, read: bool, comes_to: list[str]
+) -> None:
+    async def catch_up(partitions: Iterable[int], limit_s: float) -> bool:
+        return read
+
+    looked = trails.write(Trail(attempts=2, origin_topic=topics.STATUS, first_seen_ms=T0_MS))
+    last_look = published(0, event(shipment="s-9"), key=b"s-9", topic=topics.STATUS_AGAIN, headers=looked)
+    await take(replace(make(), catch_up=catch_up), last_look)
+    assert dispositions(out) == comes_to
+    assert len(out.on("herald.retry.120s.v1")) == (0 if read else 1)
 
 
 async def test_an_event_is_seen_only_after_its_notifications_are_durable(enricher: Enricher, journal: Journal) -> None:

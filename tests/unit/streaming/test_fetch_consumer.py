@@ -57,6 +57,10 @@ class Consumer(FetchConsumer):
         # Where aiokafka reads next.
         self.at: dict[TP, int] = {}
 
+    async def is_caught_up(self, tp: TP) -> bool:
+        """Without a wait."""
+        return await self.catch_up(tp.topic, [tp.partition], 0.0)
+
     def _position(self, tp: TP) -> int:
         return self.at.get(tp, 0)
 
@@ -188,7 +192,7 @@ async def test_who_is_caught_up(
         consumer._committed[BULK] = committed
     if finished:
         consumer.finishes(BULK, *finished)
-    assert consumer.is_caught_up(*BULK) == is_caught_up
+    assert await consumer.is_caught_up(BULK) == is_caught_up
 
 
 async def test_what_is_in_flight_has_not_been_caught_up_with(consumer: Consumer) -> None:
@@ -196,15 +200,15 @@ async def test_what_is_in_flight_has_not_been_caught_up_with(consumer: Consumer)
     consumer.finishes(BULK, 5)
     last = consumer.takes_in(BULK, 6, 7)
     consumer.in_flight.finish(last, 1)
-    assert not consumer.is_caught_up(*BULK)
+    assert not await consumer.is_caught_up(BULK)
     consumer.in_flight.finish(last, 1)
-    assert consumer.is_caught_up(*BULK)
+    assert await consumer.is_caught_up(BULK)
 
 
 async def test_each_partition_is_caught_up_by_itself(consumer: Consumer) -> None:
     consumer.thread.highwaters.update({BULK: 8, NEXT_BULK: 8})
     consumer.finishes(BULK, 7)
-    assert (consumer.is_caught_up(*BULK), consumer.is_caught_up(*NEXT_BULK)) == (True, False)
+    assert (await consumer.is_caught_up(BULK), await consumer.is_caught_up(NEXT_BULK)) == (True, False)
 
 
 async def test_who_catches_up_waits_for_what_was_there_when_it_was_asked(consumer: Consumer) -> None:
@@ -248,15 +252,15 @@ async def test_a_marker_at_the_end_is_no_record_to_wait_for(
     monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=clock.seconds))
     consumer.thread.highwaters[BULK] = consumer.at[BULK] = 3
     consumer.finishes(BULK, 0, 1)
-    assert not consumer.is_caught_up(*BULK)
+    assert not await consumer.is_caught_up(BULK)
     clock.advance(ON_ITS_WAY_S + 0.1)
-    assert consumer.is_caught_up(*BULK)
+    assert await consumer.is_caught_up(BULK)
     consumer.thread.highwaters[BULK] = consumer.at[BULK] = 5
-    assert not consumer.is_caught_up(*BULK), "more has come"
+    assert not await consumer.is_caught_up(BULK), "more has come"
     late = consumer.takes_in(BULK, 3)
     clock.advance(ON_ITS_WAY_S + 0.1)
-    assert not consumer.is_caught_up(*BULK), "and is in flight"
+    assert not await consumer.is_caught_up(BULK), "and is in flight"
     consumer.in_flight.finish(late, 1)
-    assert not consumer.is_caught_up(*BULK)
+    assert not await consumer.is_caught_up(BULK)
     clock.advance(ON_ITS_WAY_S + 0.1)
-    assert consumer.is_caught_up(*BULK)
+    assert await consumer.is_caught_up(BULK)
