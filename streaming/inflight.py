@@ -2,7 +2,8 @@
 
 Every fetched record is in flight from its arrival until its effects are durable. A partition's watermark is the offset
 after its last fetch in an unbroken row of finished ones: only that is ever committed, so nothing unfinished is
-committed over. Windows count records, not fetches: what a crash can repeat is bounded by them.
+committed over. Windows count records, not fetches: what a crash can repeat is bounded by them. They count bytes too:
+four thousand lines of the ledger, each of an event that a thousand people are told of, are 600 MB.
 """
 
 import asyncio
@@ -13,31 +14,44 @@ from faust.types.tuples import TP
 
 from streaming.records import FetchedRecord
 
+# Many times what a window of ordinary records holds, and with all that is made of them a fraction of a worker's memory.
+WINDOW_BYTES = 32 << 20
+
 
 class Fetch:
     """The records of one partition that arrived together.
 
-    ``records`` are in offset order. ``live`` turns false when the partition is taken away:
-    what finishes afterwards no longer counts.
+    ``records`` are in offset order, and let go of when all have finished; their values take ``size`` bytes until then.
+    ``end`` is the offset after the last. ``live`` turns false when the partition is taken away: what finishes
+    afterwards no longer counts.
     """
 
-    __slots__ = ("live", "records", "remaining", "tp")
+    __slots__ = ("end", "live", "records", "remaining", "size", "tp")
 
     def __init__(self, tp: TP, records: Sequence[FetchedRecord]) -> None:
         self.tp = tp
         self.records = records
         self.remaining = len(records)
+        self.end = records[-1].offset + 1
+        self.size = sum([len(record.value or b"") for record in records])
         self.live = True
 
 
 class Window:
-    """At most about ``limit`` records of some topics in flight; one fetch may overshoot it."""
+    """At most about ``limit`` records of some topics in flight, and `WINDOW_BYTES`; one fetch may overshoot both."""
 
-    __slots__ = ("limit", "used")
+    __slots__ = ("limit", "size", "used")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.clear()
+
+    def clear(self) -> None:
         self.used = 0
+        self.size = 0
+
+    def has_room(self) -> bool:
+        return self.used < self.limit and self.size < WINDOW_BYTES
 
 
 class InFlight:
@@ -60,12 +74,14 @@ class InFlight:
 
     def has_room(self, topic: str) -> bool:
         window = self._windows.get(topic)
-        return window is None or window.used < window.limit
+        return window is None or window.has_room()
 
     def admit(self, tp: TP, records: Sequence[FetchedRecord]) -> Fetch:
         fetch = Fetch(tp, records)
         self._fetches.setdefault(tp, deque()).append(fetch)
-        self._windows[tp.topic].used += len(records)
+        window = self._windows[tp.topic]
+        window.used += len(records)
+        window.size += fetch.size
         return fetch
 
     def finish(self, fetch: Fetch, count: int) -> None:
@@ -74,13 +90,17 @@ class InFlight:
             return
         fetch.remaining -= count
         assert fetch.remaining >= 0, f"{fetch.tp}: more records finished than arrived"
-        self._windows[fetch.tp.topic].used -= count
+        window = self._windows[fetch.tp.topic]
+        window.used -= count
         self.room.set()
         if fetch.remaining:
             return
+        # It may stand for long behind one that has not: a window's bound would be none.
+        window.size -= fetch.size
+        fetch.records, fetch.size = (), 0
         row = self._fetches[fetch.tp]
         while row and not row[0].remaining:
-            self._watermarks[fetch.tp] = row.popleft().records[-1].offset + 1
+            self._watermarks[fetch.tp] = row.popleft().end
 
     def watermarks(self) -> dict[TP, int]:
         """The offset to commit for each partition that has finished anything."""
@@ -107,5 +127,5 @@ class InFlight:
         self._fetches.clear()
         self._watermarks.clear()
         for window in self._windows.values():
-            window.used = 0
+            window.clear()
         self.room.set()

@@ -8,7 +8,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, multiple, rule
 
-from streaming.inflight import Fetch, InFlight
+from streaming.inflight import WINDOW_BYTES, Fetch, InFlight
 from tests.fakes import T0_MS, Consumed
 
 URGENT, BULK = "urgent", "bulk"
@@ -129,6 +129,38 @@ def test_topics_that_share_a_window_share_it() -> None:
     account.admit(HERE, records(HERE, 0, LIMIT))
     assert not account.has_room(URGENT)
     assert account.records() == account.records([URGENT, BULK]) == LIMIT
+
+
+def test_a_window_is_full_of_few_large_records_until_their_fetch_has_finished() -> None:
+    account = in_flight()
+    small = account.admit(HERE, records(HERE, 0, 1))
+    half = b"x" * (WINDOW_BYTES // 2)
+    large = account.admit(HERE, [Consumed(*HERE, offset, None, half) for offset in (1, 2)])
+    assert not account.has_room(URGENT)
+    account.finish(small, 1)
+    account.finish(large, 1)
+    assert not account.has_room(URGENT), "one of them still holds the answer that both came in"
+    account.finish(large, 1)
+    assert account.has_room(URGENT)
+
+
+def test_large_records_of_partitions_that_are_gone_take_no_room() -> None:
+    account = in_flight()
+    stale = account.admit(HERE, [Consumed(*HERE, 0, None, b"x" * WINDOW_BYTES)])
+    account.clear()
+    assert account.has_room(BULK)
+    account.admit(HERE, [Consumed(*HERE, 0, None, b"x" * WINDOW_BYTES)])
+    account.finish(stale, 1)
+    assert not account.has_room(BULK)
+
+
+def test_what_has_finished_is_let_go_of_behind_what_has_not() -> None:
+    account = in_flight()
+    first, second = account.admit(HERE, records(HERE, 0, 2)), account.admit(HERE, records(HERE, 2, 2))
+    account.finish(second, 2)
+    assert (len(first.records), len(second.records)) == (2, 0)
+    account.finish(first, 2)
+    assert account.watermarks() == {HERE: 4}
 
 
 def test_a_topic_without_a_window_always_has_room() -> None:
