@@ -189,6 +189,7 @@ def conclude(
         created_at=notification.created_at,
         finished_at=from_ms(now_ms),
         first_seen_at=notification.first_seen_at,
+        replay_of=notification.replay_of,
     )
 
 

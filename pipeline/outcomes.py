@@ -34,7 +34,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """The final word on one notification: a record of ``herald.outcomes.v1``, a row of ``notification_outcome``.
 
     ``recipient`` is the subscriber's own id of the person, never an address. ``reason`` is for people and carries no
-    address or body. ``first_seen_at`` is the notification's, and part of the row's key.
+    address or body. ``first_seen_at`` is the notification's, and part of the row's key; ``replay_of`` names the
+    dead-lettered notification that this one told again, whose outcome stands beside it.
     """
 
     notification_id: str
@@ -54,3 +55,4 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     created_at: Moment
     finished_at: Moment
     first_seen_at: Moment = UNDATED
+    replay_of: str | None = None

@@ -58,7 +58,8 @@ PLAN_ONCE = {"plan_cache_mode": "force_generic_plan"}
 OUTCOME_BY_ID = """
 SELECT
     notification_id AS id, event_id, shipment_id, channel, recipient, lane, status, reason, provider,
-    provider_reference, attempts, template, template_version, locale, created_at, finished_at
+    provider_reference, attempts, template, template_version, locale, created_at, finished_at,
+    replay_of::text
 FROM notification_outcome
 WHERE notification_id = $1
 ORDER BY finished_at
@@ -105,7 +106,7 @@ WITH born AS (
         coalesce(ended.attempts, 0) AS attempts,
         ended.template, ended.template_version, ended.locale,
         coalesce(ended.created_at, born.recorded_at) AS created_at,
-        ended.finished_at,
+        ended.finished_at, ended.replay_of::text,
         coalesce(born.recorded_at, ended.created_at) AS listed_at
     FROM born FULL JOIN ended ON ended.notification_id = born.id
 )

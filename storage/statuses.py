@@ -34,6 +34,7 @@ class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):
     template_version: int | None = None
     locale: str | None = None
     finished_at: datetime | None = None
+    replay_of: str | None = None
 
     @property
     def final(self) -> bool:
@@ -57,6 +58,7 @@ class NotificationStatus(msgspec.Struct, frozen=True, kw_only=True):
             template_version=notification.template_version,
             locale=notification.locale,
             created_at=notification.created_at,
+            replay_of=notification.replay_of,
         )
 
     @classmethod

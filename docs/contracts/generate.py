@@ -44,6 +44,10 @@ FIELDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Outcome", "created_at"): TIME,
     ("Outcome", "finished_at"): TIME,
     ("Outcome", "first_seen_at"): {**TIME, "description": FIRST_SEEN},
+    ("Outcome", "replay_of"): {
+        **UUID,
+        "description": "Of a replay: the notification that it told again, which has an outcome of its own. Null else.",
+    },
     ("EventRecord", "reason"): {
         "description": "Why it was refused, by its field. Of a replay: which one it is, of which dead letter."
     },

@@ -64,7 +64,8 @@ def test_a_replay_killed_before_its_mark_and_run_again_tells_once(world: World, 
 
     killed_before_its_mark(world, letter.id)
     again = replay_id(id, 1)
-    assert world.outcomes_of([again])[again]["status"] == Status.SENT
+    told = world.outcomes_of([again])[again]
+    assert (told["status"], str(told["replay_of"])) == (Status.SENT, id)
     lines = world.query("SELECT * FROM event_ledger WHERE $1 = ANY (notification_ids)", again)
     assert len(lines) == 1
 
@@ -78,8 +79,8 @@ def test_a_replay_killed_before_its_mark_and_run_again_tells_once(world: World, 
     later = shipment.event()
     world.tell(later)
     world.outcomes_of(list(shipment.ids(later)))
-    told = [one for one in world.heard(channel, {again}) if one.result is Result.ACCEPTED]
-    assert len(told) == 1
+    accepted = [one for one in world.heard(channel, {again}) if one.result is Result.ACCEPTED]
+    assert len(accepted) == 1
     assert len(world.query("SELECT * FROM event_ledger WHERE $1 = ANY (notification_ids)", again)) == 1
     third = world.herald("dlq", "replay", letter.id, "--yes")
     assert "replayed already" in third.stdout

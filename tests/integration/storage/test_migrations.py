@@ -132,7 +132,7 @@ async def test_rows_of_the_version_before_come_along_and_back(empty_database: st
     await fetch(empty_database, OLD_OUTCOMES.replace("generate_series(1, 5000)", "generate_series(5001, 5001)"))
     assert await counts(empty_database) == (5_002, 5_002, 0)
 
-    new.rollback(3)
+    new.rollback(4)
     assert await counts(empty_database) == (5_002, 5_002, 0)
     assert (await fetch(empty_database, COLUMNS), await relations(empty_database)) == (shape, there)
     new.update()

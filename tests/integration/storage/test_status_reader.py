@@ -207,7 +207,7 @@ async def test_a_shipment_is_listed_oldest_first_with_what_is_on_its_way(reader,
     await outcomes.store_outcomes(
         [
             make.outcome(notification_id=second),
-            make.outcome(notification_id=replayed, created_at=made + timedelta(hours=1)),
+            make.outcome(notification_id=replayed, replay_of=second, created_at=made + timedelta(hours=1)),
         ]
     )
     await cache.put_waiting([waiting(make, third)])
@@ -218,6 +218,7 @@ async def test_a_shipment_is_listed_oldest_first_with_what_is_on_its_way(reader,
         (third, Status.SENDING),
         (replayed, Status.SENT),
     ]
+    assert [item.replay_of for item in page.items] == [None, None, None, second]
     assert page.next is None
 
 

@@ -152,6 +152,13 @@ async def test_a_final_notification(client, outcomes):
     assert datetime.fromisoformat(body["finished_at"]) == NOON + timedelta(seconds=3)
 
 
+async def test_a_replay_names_what_it_told_again(client, outcomes):
+    died, again = str(uuid.uuid4()), str(uuid.uuid4())
+    await outcomes.store_outcomes([outcome(died, Status.TEMPORARY_FAILURE), outcome(again, replay_of=died)])
+    bodies = [(await client.get(f"/v1/notifications/{one}"))[1] for one in (died, again)]
+    assert [body["replay_of"] for body in bodies] == [None, died]
+
+
 async def test_one_that_is_on_its_way(client, outcomes):
     one = str(uuid.uuid4())
     await outcomes.store_events([event(1, one)])

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, from_ms, judge, to_ms
+from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, from_ms, judge, to_ms
 from pipeline.errors import PermanentError, Throttled, TransientError, Unconfirmed
 from pipeline.outcomes import FINAL_STATUSES, Status
 from pipeline.ports import Accepted, SendResult
@@ -95,6 +95,13 @@ def test_an_outcome_says_whose_it_is_and_why() -> None:
     assert (outcome.created_at, outcome.finished_at, outcome.first_seen_at) == (T0, T0, told.first_seen_at)
     assert outcome.reason == "503: after 3 attempts: busy"
     assert outcome.provider == "fake"
+
+
+def test_the_outcome_of_a_replay_names_what_it_told_again() -> None:
+    ended = [
+        conclude(notification(replay_of=of), Status.SENT, T0_MS, attempts=1).replay_of for of in (None, "what had died")
+    ]
+    assert ended == [None, "what had died"]
 
 
 def test_an_acceptance_keeps_the_providers_reference() -> None:

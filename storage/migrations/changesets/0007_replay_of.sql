@@ -1,0 +1,10 @@
+--liquibase formatted sql
+
+--changeset herald:0007-replay-of
+-- Null rewrites nothing, and the version before, which does not name the column, goes on writing.
+SET LOCAL lock_timeout = '10s';
+
+ALTER TABLE notification_outcome ADD COLUMN replay_of uuid;
+
+COMMENT ON COLUMN notification_outcome.replay_of IS 'Of a replay: the dead-lettered notification that it told again, a row of its own with the same first_seen_at; null where it is none, and for replays of before this column was there.';
+--rollback ALTER TABLE notification_outcome DROP COLUMN replay_of;
