@@ -7,7 +7,7 @@ import msgspec
 import topics
 from agents.turn import CONTENT_TYPE, set_aside
 from pipeline import trail as trails
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.errors import InvalidInput
 from pipeline.notifications import Channel, Lane
 from streaming.delay import Due

@@ -26,16 +26,16 @@ from agents.turn import (
 from observability.metrics import Metrics
 from observability.redaction import redact_text
 from pipeline import trail as trails
-from pipeline.deadletter_limits import OURS
-from pipeline.delivery import DeadLetterReason, conclude, from_ms
+from pipeline.deadletter_reasons import OURS, DeadLetterReason
 from pipeline.documents import ContentType, decode
 from pipeline.enrich import EnrichPolicy, PassOver, Renderer, SeenRow, Settled, Wait, decide, refused
 from pipeline.errors import InvalidInput
 from pipeline.events import StatusEvent
 from pipeline.ledger import Disposition, EventRecord
 from pipeline.notifications import Channel, Lane
-from pipeline.outcomes import Outcome, Status
+from pipeline.outcomes import Outcome, Status, conclude
 from pipeline.retry import tier_for
+from pipeline.times import from_ms
 from pipeline.trail import Trail
 from streaming.app import ConsumerApp
 from streaming.engine import Engine

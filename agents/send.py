@@ -27,7 +27,7 @@ from agents.turn import RECORDS_AT_ONCE
 from observability.metrics import Metrics
 from pipeline.batching import Item
 from pipeline.circuit import CircuitState
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.dispatch import Call, Dispatch
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome

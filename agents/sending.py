@@ -9,10 +9,11 @@ import topics
 from agents.turn import dead_letter, first_seen, outcome_record, set_aside
 from pipeline import strict_json
 from pipeline import trail as trails
-from pipeline.delivery import DeadLetterReason, Verdict, conclude
+from pipeline.deadletter_reasons import DeadLetterReason
+from pipeline.delivery import Verdict
 from pipeline.errors import InvalidInput
 from pipeline.notifications import Notification
-from pipeline.outcomes import Outcome, Status
+from pipeline.outcomes import Outcome, Status, conclude
 from pipeline.retry import RetryAt
 from pipeline.trail import Trail
 from streaming.inflight import Fetch

@@ -21,12 +21,13 @@ from agents.turn import set_aside
 from observability.metrics import Metrics
 from pipeline import strict_json
 from pipeline import trail as trails
-from pipeline.delivery import DeadLetterReason, from_ms
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.errors import CacheUnavailable, InvalidInput, StorageUnavailable
 from pipeline.ledger import EventRecord
 from pipeline.notifications import Notification
 from pipeline.outcomes import Outcome
 from pipeline.ports import OutcomeStore, StatusStore, StoreResult, Waiting
+from pipeline.times import from_ms
 from streaming.app import ConsumerApp
 from streaming.engine import Drained
 from streaming.inflight import Fetch

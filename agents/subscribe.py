@@ -10,7 +10,7 @@ from faust.types import StreamT
 import topics
 from agents.turn import MAX_KEY_BYTES, set_aside
 from observability.metrics import Metrics
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.errors import InvalidInput
 from pipeline.subscriptions import decode
 from streaming.app import ConsumerApp

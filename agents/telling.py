@@ -13,10 +13,11 @@ from agents.circuit_log import CircuitLog
 from agents.sending import Sending, records_of
 from observability.metrics import Metrics
 from pipeline.batching import Item
-from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, judge
+from pipeline.deadletter_reasons import DeadLetterReason
+from pipeline.delivery import SendPolicy, Verdict, before_sending, judge
 from pipeline.dispatch import Call, Dispatch
 from pipeline.errors import Unconfirmed
-from pipeline.outcomes import Status
+from pipeline.outcomes import Status, conclude
 from pipeline.ports import Provider, SendResult
 from streaming.producer import Record
 

@@ -8,7 +8,7 @@ import msgspec
 
 from observability.redaction import redact_text
 from pipeline import trail as trails
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.events import ID_LENGTH
 from pipeline.ledger import EventRecord, Source
 from pipeline.outcomes import Outcome

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.deadletters import Selection
-from pipeline.delivery import DeadLetterReason, to_ms
 from pipeline.notifications import Channel
+from pipeline.times import to_ms
 
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 DURATION = re.compile(r"(?P<count>\d{1,5})(?P<unit>[smhd])", re.ASCII)

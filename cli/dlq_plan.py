@@ -21,8 +21,8 @@ import topics
 from agents.turn import CONTENT_TYPE, encode, ledger_record, outcome_record
 from pipeline import deadletters, dlq_marks, events, strict_json
 from pipeline import trail as trails
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.deadletters import DeadLetter
-from pipeline.delivery import DeadLetterReason
 from pipeline.dlq_marks import NOTHING, Act, Histories, History, Mark
 from pipeline.errors import InvalidInput
 from pipeline.ledger import EventRecord

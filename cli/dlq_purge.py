@@ -18,8 +18,8 @@ from cli.dlq_reader import CannotRead, scan
 from cli.dlq_records import operator
 from observability import logging
 from pipeline.deadletters import Place
-from pipeline.delivery import to_ms
 from pipeline.dlq_purge import PartitionPurge, Stop, plan_purge
+from pipeline.times import to_ms
 from settings import Settings
 
 DELETE_TIMEOUT_S = 30.0

@@ -17,10 +17,10 @@ from agents.turn import source_of
 from cli.dlq_plan import NotReplayable, route_of
 from observability.redaction import redact, redact_text
 from pipeline.deadletters import DeadLetter
-from pipeline.delivery import from_ms
 from pipeline.dlq_marks import NOTHING, Histories, History, Mark
 from pipeline.ledger import Source
 from pipeline.notifications import Channel
+from pipeline.times import from_ms
 from pipeline.trail import NAMES
 
 MAX_SHOWN = 16_384

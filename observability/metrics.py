@@ -18,7 +18,7 @@ from prometheus_client import Counter as Count
 from observability.histogram import BatchHistogram
 from observability.labels import Labelled
 from pipeline.circuit import CIRCUIT_STATES, CircuitState
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.halting import HaltCause
 from pipeline.ledger import Disposition

@@ -8,11 +8,6 @@ retries that are exhausted come in bursts, when one carrier of many was away for
 from collections import deque
 from dataclasses import dataclass
 
-from pipeline.delivery import DeadLetterReason
-
-# Nobody else will put it right. Publishers and providers answer for the rest.
-OURS = frozenset({DeadLetterReason.TEMPLATE, DeadLetterReason.BUG, DeadLetterReason.REJECTED_BY_STORE})
-
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetterPolicy:

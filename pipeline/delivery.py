@@ -15,30 +15,17 @@ What can never be told was not told then either: `permanent-failure` stands.
 """
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from enum import StrEnum
-from functools import lru_cache
 
 import msgspec
 
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.errors import DeliveryError, PermanentError, Unconfirmed
 from pipeline.notifications import Notification
-from pipeline.outcomes import Outcome, Status
+from pipeline.outcomes import Outcome, Status, conclude
 from pipeline.ports import Accepted, SendResult
 from pipeline.retry import GiveUp, RetryAt, RetryPolicy, decide_retry
+from pipeline.times import from_ms, to_ms
 from pipeline.trail import Trail
-
-
-class DeadLetterReason(StrEnum):
-    """Why a record is in the DLQ; the value of the header ``herald-reason``."""
-
-    INVALID_INPUT = "invalid-input"
-    RETRIES_EXHAUSTED = "retries-exhausted"
-    IN_DOUBT = "in-doubt"
-    TEMPLATE = "template"
-    BUG = "bug"
-    REJECTED_BY_STORE = "rejected-by-store"
-
 
 _GIVEN_UP = {
     False: (Status.TEMPORARY_FAILURE, DeadLetterReason.RETRIES_EXHAUSTED),
@@ -159,45 +146,3 @@ def before_sending(
         provider=trail.provider or None,
         reason=f"stale before it was sent again: {trail.error}" if trail.error else "stale before it was sent",
     )
-
-
-def conclude(
-    notification: Notification,
-    status: Status,
-    now_ms: int,
-    *,
-    attempts: int,
-    provider: str | None = None,
-    reference: str | None = None,
-    reason: str | None = None,
-) -> Outcome:
-    return Outcome(
-        notification_id=notification.id,
-        event_id=notification.event_id,
-        shipment_id=notification.shipment_id,
-        channel=notification.channel,
-        recipient=notification.recipient,
-        status=status,
-        reason=reason,
-        provider=provider,
-        provider_reference=reference,
-        attempts=attempts,
-        template=notification.template,
-        template_version=notification.template_version,
-        locale=notification.locale,
-        lane=notification.lane,
-        created_at=notification.created_at,
-        finished_at=from_ms(now_ms),
-        first_seen_at=notification.first_seen_at,
-        replay_of=notification.replay_of,
-    )
-
-
-def to_ms(at: datetime) -> int:
-    return round(at.timestamp() * 1000)
-
-
-@lru_cache(maxsize=1_024)
-def from_ms(ms: int) -> datetime:
-    """The same object for the same time: a batch has one."""
-    return datetime.fromtimestamp(ms / 1000, UTC)

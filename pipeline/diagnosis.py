@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from pipeline.circuit import CIRCUIT_STATES, CircuitState
-from pipeline.deadletter_limits import OURS
+from pipeline.deadletter_reasons import OURS
 from pipeline.halting import HaltCause
 from pipeline.symptoms import (
     DeadLetterFacts,

@@ -8,7 +8,8 @@ from enum import StrEnum
 
 import msgspec
 
-from pipeline.notifications import UNDATED, Channel, Lane, Moment
+from pipeline.notifications import UNDATED, Channel, Lane, Moment, Notification
+from pipeline.times import from_ms
 
 
 class Status(StrEnum):
@@ -35,7 +36,7 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
     ``recipient`` is the subscriber's own id of the person, never an address. ``reason`` is for people and carries no
     address or body. ``first_seen_at`` is the notification's, and part of the row's key; ``replay_of`` names the
-    dead-lettered notification that this one told again, whose outcome stands beside it.
+    dead-lettered notification that this one told again.
     """
 
     notification_id: str
@@ -56,3 +57,35 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     finished_at: Moment
     first_seen_at: Moment = UNDATED
     replay_of: str | None = None
+
+
+def conclude(
+    notification: Notification,
+    status: Status,
+    now_ms: int,
+    *,
+    attempts: int,
+    provider: str | None = None,
+    reference: str | None = None,
+    reason: str | None = None,
+) -> Outcome:
+    return Outcome(
+        notification_id=notification.id,
+        event_id=notification.event_id,
+        shipment_id=notification.shipment_id,
+        channel=notification.channel,
+        recipient=notification.recipient,
+        status=status,
+        reason=reason,
+        provider=provider,
+        provider_reference=reference,
+        attempts=attempts,
+        template=notification.template,
+        template_version=notification.template_version,
+        locale=notification.locale,
+        lane=notification.lane,
+        created_at=notification.created_at,
+        finished_at=from_ms(now_ms),
+        first_seen_at=notification.first_seen_at,
+        replay_of=notification.replay_of,
+    )

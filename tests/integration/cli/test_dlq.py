@@ -23,7 +23,7 @@ from cli.dlq_plan import make_plan
 from cli.dlq_reader import read_dead_letters
 from cli.dlq_records import with_producer
 from cli.dlq_replay import Done, replay_all
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.ledger import EventRecord
 from pipeline.notifications import Channel, Lane, Notification, replay_id
 from pipeline.trail import Trail

@@ -18,7 +18,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 import topics
 from agents.turn import dead_letter
 from cli.dlq import dlq
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.trail import Trail
 from stack import Endpoints, Stack
 

@@ -15,13 +15,13 @@ from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
 from pipeline import trail as trails
 from pipeline.deadletter_limits import DeadLetterPolicy
-from pipeline.delivery import from_ms
 from pipeline.enrich import EnrichPolicy
 from pipeline.events import StatusEvent
 from pipeline.halting import HaltCause
 from pipeline.notifications import Channel
 from pipeline.rendering import Rendered, TemplateError
 from pipeline.subscriptions import Recipient
+from pipeline.times import from_ms
 from pipeline.trail import Trail
 from streaming.engine import Drained, Engine
 from streaming.producer import ProduceFailed, Record

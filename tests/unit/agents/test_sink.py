@@ -14,13 +14,13 @@ from agents.sink import Sink
 from agents.turn import ledger_record, outcome_record
 from observability.metrics import Metrics
 from pipeline import trail as trails
-from pipeline.delivery import conclude, from_ms
 from pipeline.enrich import refused
 from pipeline.errors import CacheUnavailable, StorageUnavailable
 from pipeline.halting import HaltCause
 from pipeline.ledger import Source
-from pipeline.outcomes import Outcome, Status
+from pipeline.outcomes import Outcome, Status, conclude
 from pipeline.ports import Waiting
+from pipeline.times import from_ms
 from pipeline.trail import Trail
 from streaming.engine import Drained
 from streaming.halt import Halt

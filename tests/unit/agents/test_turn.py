@@ -6,10 +6,10 @@ import pytest
 import topics
 from agents.turn import MAX_BYTES, MAX_KEY_BYTES, dead_letter, first_seen, ledger_record, outcome_record, source_of
 from pipeline import trail as trails
-from pipeline.delivery import DeadLetterReason, conclude
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.enrich import refused
 from pipeline.ledger import Source
-from pipeline.outcomes import Outcome, Status
+from pipeline.outcomes import Outcome, Status, conclude
 from pipeline.trail import Trail
 from tests.fakes import T0, T0_MS, Consumed, notification
 

@@ -23,13 +23,13 @@ from cli.dlq_plan import (
     route_of,
 )
 from pipeline import trail as trails
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.deadletters import DeadLetter, Stored, read
-from pipeline.delivery import DeadLetterReason, conclude
 from pipeline.dlq_marks import Act, Histories, Mark, histories
 from pipeline.enrich import refused
 from pipeline.ledger import EventRecord, Source
 from pipeline.notifications import Channel, Lane, Notification, replay_id
-from pipeline.outcomes import Status
+from pipeline.outcomes import Status, conclude
 from pipeline.trail import Trail
 from streaming.producer import Record
 

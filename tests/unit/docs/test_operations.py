@@ -11,7 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import topics
 from cli.dlq_records import operator
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.ledger import Disposition
 from pipeline.outcomes import FINAL_STATUSES
 from settings import Role, Settings

@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry
 
 from observability.metrics import Metrics
 from pipeline.circuit import CircuitState
-from pipeline.delivery import DeadLetterReason
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.errors import NotAsked, PermanentError, Throttled, TransientError, Unavailable, Unconfirmed
 from pipeline.halting import HaltCause
 from pipeline.ledger import Disposition

@@ -4,11 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.delivery import DeadLetterReason, SendPolicy, Verdict, before_sending, conclude, from_ms, judge, to_ms
+from pipeline.deadletter_reasons import DeadLetterReason
+from pipeline.delivery import SendPolicy, Verdict, before_sending, judge
 from pipeline.errors import PermanentError, Throttled, TransientError, Unconfirmed
-from pipeline.outcomes import FINAL_STATUSES, Status
+from pipeline.outcomes import FINAL_STATUSES, Status, conclude
 from pipeline.ports import Accepted, SendResult
 from pipeline.retry import RetryPolicy
+from pipeline.times import from_ms, to_ms
 from pipeline.trail import Trail
 from tests.fakes import T0, T0_MS, notification
 
