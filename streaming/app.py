@@ -167,7 +167,9 @@ class ConsumerApp(RoleApp):
             topic_disable_leader=True,
             consumer_auto_offset_reset="earliest",
             consumer_group_instance_id=policy.instance_id,
-            consumer_max_fetch_size=16 << 20,
+            # Of each partition so much may wait in aiokafka beside the windows. A larger batch comes whole, by itself:
+            # Kafka hands out the first of a fetch whatever its size, and aiokafka shuffles who is first.
+            consumer_max_fetch_size=4 << 20,
             broker_max_poll_records=policy.fetch_messages,
             broker_max_poll_interval=NEVER_S,
             broker_session_timeout=policy.session_timeout_s,

@@ -14,14 +14,14 @@ from faust.types.tuples import TP
 
 from streaming.records import FetchedRecord
 
-# Many times what a window of ordinary records holds, and with all that is made of them a fraction of a worker's memory.
+# Ten times what a window of ordinary records holds.
 WINDOW_BYTES = 32 << 20
 
 
 class Fetch:
     """The records of one partition that arrived together.
 
-    ``records`` are in offset order, and let go of when all have finished; their values take ``size`` bytes until then.
+    ``records`` are in offset order, and let go of when all have finished; they take ``size`` bytes until then.
     ``end`` is the offset after the last. ``live`` turns false when the partition is taken away: what finishes
     afterwards no longer counts.
     """
@@ -33,7 +33,7 @@ class Fetch:
         self.records = records
         self.remaining = len(records)
         self.end = records[-1].offset + 1
-        self.size = sum([len(record.value or b"") for record in records])
+        self.size = sum([len(record.value or b"") + len(record.key or b"") for record in records])
         self.live = True
 
 

@@ -14,11 +14,13 @@ from tests.fakes import T0_MS, Consumed
 URGENT, BULK = "urgent", "bulk"
 TPS = [TP(topic, partition) for topic in (URGENT, BULK) for partition in (0, 1)]
 LIMIT = 5
+# By name, for hypothesis writes down what it tries.
+VALUES = {"none": None, "empty": b"", "small": b"small", "large": bytes(WINDOW_BYTES // 4)}
 
 
-def records(tp: TP, first: int, count: int, stride: int = 1) -> list[Consumed]:
+def records(tp: TP, first: int, count: int, stride: int = 1, value: bytes | None = b"") -> list[Consumed]:
     return [
-        Consumed(tp.topic, tp.partition, offset, None, b"") for offset in range(first, first + count * stride, stride)
+        Consumed(tp.topic, tp.partition, offset, None, value) for offset in range(first, first + count * stride, stride)
     ]
 
 
@@ -34,16 +36,24 @@ class Account(RuleBasedStateMachine):
         self.in_flight.share_window([BULK], LIMIT)
         self.next = dict.fromkeys(TPS, 0)
         self.unfinished: dict[TP, set[int]] = {tp: set() for tp in TPS}
+        self.held: list[tuple[Fetch, int]] = []
         self.life = 0
 
-    @rule(target=pieces, tp=st.sampled_from(TPS), counts=st.lists(st.integers(1, 3), min_size=1, max_size=3))
-    def arrive(self, tp: TP, counts: list[int]) -> object:
+    @rule(
+        target=pieces,
+        tp=st.sampled_from(TPS),
+        counts=st.lists(st.integers(1, 3), min_size=1, max_size=3),
+        size=st.sampled_from(list(VALUES)),
+    )
+    def arrive(self, tp: TP, counts: list[int], size: str) -> object:
         """A fetch, that will finish in pieces of so many; a transaction marker took every other offset."""
-        fetched = records(tp, self.next[tp], sum(counts), stride=2)
+        value = VALUES[size]
+        fetched = records(tp, self.next[tp], sum(counts), stride=2, value=value)
         self.next[tp] = fetched[-1].offset + 1
         offsets = [record.offset for record in fetched]
         self.unfinished[tp].update(offsets)
         fetch = self.in_flight.admit(tp, fetched)
+        self.held.append((fetch, sum(counts) * len(value or b"")))
         pieces = []
         for count in counts:
             mine, offsets = offsets[:count], offsets[count:]
@@ -68,6 +78,7 @@ class Account(RuleBasedStateMachine):
         self.in_flight.clear()
         for tp in TPS:
             self.unfinished[tp].clear()
+        self.held.clear()
         self.life += 1
 
     @invariant()
@@ -83,7 +94,8 @@ class Account(RuleBasedStateMachine):
         for topic in (URGENT, BULK):
             used = sum(len(offsets) for tp, offsets in self.unfinished.items() if tp.topic == topic)
             assert self.in_flight.records([topic]) == used
-            assert self.in_flight.has_room(topic) == (used < LIMIT)
+            held = sum(size for fetch, size in self.held if fetch.tp.topic == topic and fetch.remaining)
+            assert self.in_flight.has_room(topic) == (used < LIMIT and held < WINDOW_BYTES)
         assert self.in_flight.records() == sum(map(len, self.unfinished.values()))
 
     @invariant()
@@ -142,6 +154,12 @@ def test_a_window_is_full_of_few_large_records_until_their_fetch_has_finished() 
     assert not account.has_room(URGENT), "one of them still holds the answer that both came in"
     account.finish(large, 1)
     assert account.has_room(URGENT)
+
+
+def test_a_key_takes_room_too() -> None:
+    account = in_flight()
+    account.admit(HERE, [Consumed(*HERE, 0, b"x" * WINDOW_BYTES, None)])
+    assert not account.has_room(BULK)
 
 
 def test_large_records_of_partitions_that_are_gone_take_no_room() -> None:
