@@ -46,7 +46,7 @@ FIELDS: dict[tuple[str, str], dict[str, Any]] = {
     ("Outcome", "first_seen_at"): {**TIME, "description": FIRST_SEEN},
     ("Outcome", "replay_of"): {
         **UUID,
-        "description": "Of a replay: the notification that it told again, which has an outcome of its own. Null else.",
+        "description": "Of a replay: the dead-lettered notification that it told again. Null else.",
     },
     ("EventRecord", "reason"): {
         "description": "Why it was refused, by its field. Of a replay: which one it is, of which dead letter."

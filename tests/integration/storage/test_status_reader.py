@@ -44,6 +44,14 @@ def waiting(make, notification_id, attempts=2, **change):
     return Waiting(notification, attempts, notification.created_at + timedelta(minutes=2), "451 try later")
 
 
+async def test_a_replay_names_what_it_tells_again_from_its_first_attempt_on(reader, cache, make):
+    one, again = fresh(), str(fresh())
+    await cache.put_waiting([waiting(make, one, replay_of=again)])
+    assert (await reader.status(one)).replay_of == again
+    await cache.put_outcomes([written(make.outcome(notification_id=str(one), replay_of=again))])
+    assert (await reader.status(one)).replay_of == again
+
+
 async def test_nobody_has_heard_of_it(reader):
     assert await reader.status(fresh()) is None
 
