@@ -24,8 +24,8 @@ from tests.bench import compare_plots
 from tests.bench.hand import hand_written
 from tests.bench.herald import herald
 from tests.bench.measure import Side, measure
-from tests.bench.output import HOME, finish, record_option, refuse_other_options
-from tests.bench.report import console, figures_table, line, print_regressions, workers_table
+from tests.bench.output import HOME, begin, finish, record_option
+from tests.bench.report import figures_table, line, print_goal, print_regressions, workers_table
 from tests.bench.run import Run
 from tests.bench.servers import Servers, bench_servers
 from tests.bench.summary import BASELINE, HERALD, summary
@@ -36,7 +36,6 @@ CHANNELS = "channels"
 LATENCY_MS = 50.0
 # A relay nearby. At 50 ms its eight connections would allow 160 messages a second, and nothing else were measured.
 SMTP_LATENCY_MS = 5.0
-QUIET_LOAD = 1.0
 # After one run of each side Kafka still takes more CPU for Cargo Herald than it does later.
 WARM_UPS = 2
 QUICK_ROUNDS, QUICK_EVENTS = 2, 20_000
@@ -94,14 +93,10 @@ def run_rounds(
 @record_option
 def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: bool) -> None:
     """Measure both sides in turn on real servers, check that nothing was lost or told twice, print medians."""
-    refuse_other_options(record)
-    load = os.getloadavg()[0]
+    out, home, load = begin(record), HOME.absolute(), os.getloadavg()[0]
     if quick:
         rounds, events = QUICK_ROUNDS, QUICK_EVENTS
-    out, home = console(), HOME.absolute()
     starts = {name: start for name, start in sides(home).items() if name in only}
-    if load > QUIET_LOAD:
-        out.print(f"! the machine was busy before (load {load:.1f}), and perhaps still is", style="yellow")
     out.print(f"{rounds} rounds of {events:,} events, after {WARM_UPS} that do not count")
     with bench_servers(home / "stack") as servers:
         runs = run_rounds(
@@ -116,9 +111,12 @@ def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: 
     out.print(workers_table(runs))
     fails, whole = bool(figures["lost"] or figures["duplicates"]), "ratio" in figures
     if whole and not quick:
+        print_goal(out, figures)
         fails |= print_regressions(out, None if record else NAME, figures)
     plot = partial(compare_plots.plot, runs=runs) if whole else None
-    finish(out, NAME, figures, details={"runs": runs}, plot=plot, record=record and not fails)
+    # Others build on what a whole run has found.
+    name = NAME if whole and not quick else f"{NAME}-part"
+    finish(out, name, figures, details={"runs": runs}, plot=plot, record=record and not fails)
     sys.exit(1 if fails else 0)
 
 

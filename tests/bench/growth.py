@@ -7,10 +7,12 @@ it, and they are killed once more, with their folders kept. The last line of the
 
 import asyncio
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import click
@@ -27,16 +29,17 @@ from tests.bench.growth_points import POINTS, RECOVERED_PER_S, Point
 from tests.bench.herald import side_of
 from tests.bench.kafka import delete_groups
 from tests.bench.measure import measure
-from tests.bench.output import HOME, finish, record_option, refuse_other_options
+from tests.bench.output import HOME, begin, finish, record_option
 from tests.bench.recovery import Recovery, kill_and_wait
-from tests.bench.report import console
 from tests.bench.run import Run
 from tests.bench.servers import Servers, bench_servers
+from tests.bench.summary import side as side_figures
 from tests.bench.work import PEOPLE, status_events
 
 NAME = "growth"
 LATENCY_MS = 50.0
 EVENTS = 20_000
+COLUMNS = {"per_s": "a second", "peak_mb": "peak MB", "kept_s": "back, folder kept", "lost_s": "back, folder lost"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,21 +81,23 @@ def slowest(recoveries: Sequence[Recovery]) -> Recovery:
     return max(recoveries, key=lambda one: one.ready_s)
 
 
-def figures_of(one: Measured) -> dict[str, float]:
+def figures_of(some: Sequence[Measured]) -> dict[str, Any]:
+    """Medians of what one point was measured at."""
+    runs = [one.run for one in some]
+    whole = side_figures(runs)
     return {
-        "per_s": round(one.run.per_s),
-        "peak_mb": round(one.run.peak_mb),
-        "cpu_us": round(one.run.cpu_us, 1),
-        "server_cpu_us": round(one.run.server_cpu_us, 1),
-        "kept_s": round(one.kept.ready_s, 1),
-        "lost_s": round(one.lost.ready_s, 1),
-        "lost_takeover_s": round(one.lost.takeover_s, 1),
+        **{name: whole[name] for name in ("per_s", "per_s_range", "peak_mb", "cpu_us", "server_cpu_us")},
+        "kept_s": round(median(one.kept.ready_s for one in some), 1),
+        "lost_s": round(median(one.lost.ready_s for one in some), 1),
+        "lost_takeover_s": round(median(one.lost.takeover_s for one in some), 1),
+        **{name: whole[name] for name in ("cpu_us_by_worker", "cpu_us_by_server", "peak_mb_by_worker")},
+        "rounds": len(some),
     }
 
 
-def expected_of(one: Measured, first: Measured) -> dict[str, float]:
+def expected_of(point: Point, first: Sequence[Measured]) -> dict[str, float]:
     """By the group's first point that was measured."""
-    expected, before, base = one.point.expected, first.point.expected, figures_of(first)
+    expected, before, base = point.expected, first[0].point.expected, figures_of(first)
     rows = expected.recovered_rows - before.recovered_rows
     return {
         "per_s": round(base["per_s"] * expected.per_s / before.per_s),
@@ -102,17 +107,27 @@ def expected_of(one: Measured, first: Measured) -> dict[str, float]:
     }
 
 
-def summary(found: Mapping[str, Measured]) -> dict[str, Any]:
-    firsts: dict[str, Measured] = {}
+def summary(found: Mapping[str, Sequence[Measured]]) -> dict[str, Any]:
+    firsts: dict[str, Sequence[Measured]] = {}
     points = {}
-    for name, one in found.items():
-        first = firsts.setdefault(one.point.group, one)
-        points[name] = figures_of(one) | {"expected": expected_of(one, first)}
+    for name, some in found.items():
+        point = some[0].point
+        first = firsts.setdefault(point.group, some)
+        points[name] = figures_of(some) | {"expected": expected_of(point, first)}
+    every = [one.run for some in found.values() for one in some]
     return {
         "points": points,
-        "lost": sum(one.run.lost for one in found.values()),
-        "duplicates": sum(one.run.duplicates for one in found.values()),
+        "lost": sum(run.lost for run in every),
+        "duplicates": sum(run.duplicates for run in every),
     }
+
+
+def in_turns(points: Sequence[Point]) -> Iterator[Point]:
+    """Each as often as it wants to be measured; those of a group in turns, as a machine has slow minutes."""
+    for _, group in groupby(points, key=lambda point: point.group):
+        some = list(group)
+        for number in range(max(point.rounds for point in some)):
+            yield from (point for point in some if number < point.rounds)
 
 
 def among(points: Points, there: Points) -> Points:
@@ -124,11 +139,10 @@ def among(points: Points, there: Points) -> Points:
 def table(points: Points) -> Table:
     title = "growth: found (expected)"
     table = Table("point", box=SIMPLE_HEAD, title=title, title_justify="left")
-    columns = {"per_s": "a second", "peak_mb": "peak MB", "kept_s": "back, folder kept", "lost_s": "back, folder lost"}
-    for column in columns.values():
+    for column in COLUMNS.values():
         table.add_column(column, justify="right")
     for name, one in points.items():
-        table.add_row(name, *(f"{one[key]:,g} ({one['expected'][key]:,g})" for key in columns))
+        table.add_row(name, *(f"{one[key]:,g} ({one['expected'][key]:,g})" for key in COLUMNS))
     return table
 
 
@@ -139,19 +153,19 @@ def table(points: Points) -> Table:
 @record_option
 def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> None:
     """Measure throughput, memory and recovery with more workers, partitions, shipments and rows."""
-    refuse_other_options(record, but="--only")
+    out, home = begin(record, but="--only"), HOME.absolute()
     chosen = [one for one in POINTS if not only or one.name in only or one.group in only]
     if not chosen:
         raise click.UsageError(f"there are {', '.join(one.name for one in POINTS)}")
-    out, home = console(), HOME.absolute()
-    found: dict[str, Measured] = {}
+    found: dict[str, list[Measured]] = {point.name: [] for point in chosen}
     with bench_servers(home / "stack") as servers:
         # For nothing: the broker's Java gets fast as it runs, and the first point would pay for it.
         measure_point(servers, home / NAME, chosen[0].scaled(scale), events=events)
-        for point in chosen:
+        for point in in_turns(chosen):
             one = measure_point(servers, home / NAME, point.scaled(scale), events=events)
-            found[point.name] = one
-            out.print(f"{point.name:<15} " + "  ".join(f"{key} {value:,g}" for key, value in figures_of(one).items()))
+            found[point.name].append(one)
+            told = "  ".join(f"{key} {figures_of([one])[key]:,g}" for key in (*COLUMNS, "cpu_us", "server_cpu_us"))
+            out.print(f"{point.name:<15} {told}", soft_wrap=True)
     figures = summary(found)
     out.print(table(figures["points"]))
     if record:

@@ -27,13 +27,14 @@ def plot(path: Path, points: Points) -> None:
 def _panel(axes: Any, *, points: Points, group: str, key: str) -> None:
     some = {name.partition("-")[2]: one for name, one in points.items() if name.startswith(f"{group}-")}
     places = range(len(some))
-    axes.bar(places, [one[key] for one in some.values()], width=0.6, color=canvas.HERALD, label="found, folder lost")
+    found = "found, folder lost" if key == "lost_s" else "found"
+    axes.bar(places, [one[key] for one in some.values()], width=0.6, color=canvas.HERALD, label=found)
     _expect(axes, [one["expected"][key] for one in some.values()])
     if key == "lost_s":
         kept = [one["kept_s"] for one in some.values()]
         axes.plot(places, kept, "o", color=canvas.BASELINE, label="found, folder kept")
-        axes.set_ylim(0, 1.5 * axes.dataLim.y1)
-        axes.legend(fontsize=8, loc="upper left")
+    axes.set_ylim(0, 1.5 * axes.dataLim.y1)
+    axes.legend(fontsize=8, loc="upper left")
     axes.set_xticks(places, list(some), fontsize=8)
     axes.set_xlabel(GROUPS[group])
     axes.grid(visible=False, axis="x")

@@ -19,7 +19,7 @@ MEANINGS = {
     "answer": "provider's latency, claim, outcome in Kafka",
     "store": "outcome → row committed",
     "until told": "event → taken in by the provider",
-    "until its outcome": "event → outcome in Kafka",
+    "until its outcome": "event → outcome on its way into Kafka",
     "until its row": "event → row committed",
 }
 

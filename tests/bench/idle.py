@@ -15,9 +15,8 @@ from pipeline.notifications import Channel
 from simulators.launch import Kind
 from tests.bench.herald import herald
 from tests.bench.hop_report import hops_table, in_ms, plot_hops, print_goal
-from tests.bench.output import HOME, finish, record_option, refuse_other_options
+from tests.bench.output import HOME, begin, finish, record_option
 from tests.bench.pace import now_and_then
-from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
 from tests.bench.traced import Traced, trace
 from tests.bench.traces import Trace, hops
@@ -66,8 +65,7 @@ def of_channel(traced: Traced, channel: Channel) -> list[Trace]:
 @record_option
 def idle(events: int, every_s: float, record: bool) -> None:
     """Measure the way of single notifications, hop by hop."""
-    refuse_other_options(record)
-    out = console()
+    out = begin(record)
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
         out.print(f"{events} events, one every {every_s:g} s or so")
         traced = run_idle(servers, events=events, every_s=every_s)

@@ -21,9 +21,8 @@ from simulators.launch import Kind
 from tests.bench.herald import herald
 from tests.bench.hop_report import hops_table, in_ms, print_goal
 from tests.bench.lanes_plot import plot
-from tests.bench.output import HOME, finish, record_option, refuse_other_options
+from tests.bench.output import HOME, begin, finish, record_option
 from tests.bench.pace import Due, evenly
-from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
 from tests.bench.traced import Traced, trace
 from tests.bench.traces import hops
@@ -91,8 +90,7 @@ def summary(traced: Traced, flood: Flood) -> dict[str, Any]:
 @record_option
 def lanes(seconds: float, latency_ms: float, over: float, record: bool) -> None:
     """Measure urgent beside a flood of bulk."""
-    refuse_other_options(record)
-    out, flood = console(), Flood(seconds=seconds, latency_ms=latency_ms, over=over)
+    out, flood = begin(record), Flood(seconds=seconds, latency_ms=latency_ms, over=over)
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
         out.print(
             f"{seconds:g} s of bulk at {over:g} times the provider's limit of {flood.limit_per_s(Settings()):,.0f}/s, "

@@ -18,9 +18,8 @@ from simulators.launch import Kind
 from tests.bench.herald import herald
 from tests.bench.hop_report import in_ms
 from tests.bench.load_plot import plot
-from tests.bench.output import HOME, finish, record_option, refuse_other_options
+from tests.bench.output import HOME, begin, finish, record_option
 from tests.bench.pace import evenly
-from tests.bench.report import console
 from tests.bench.servers import Servers, bench_servers
 from tests.bench.traced import Traced, trace
 from tests.bench.traces import hops
@@ -78,8 +77,8 @@ def measured_rate(home: Path = HOME) -> float:
 @record_option
 def load(full: float | None, seconds: float, shares: tuple[int, ...], record: bool) -> None:
     """Measure latency at shares of the full rate."""
-    refuse_other_options(record)
-    out, full_per_s = console(), full or measured_rate()
+    full_per_s = full or measured_rate()
+    out = begin(record)
     with bench_servers(HOME.absolute() / "stack", commit_times=True) as servers:
         found = run_load(servers, full_per_s=full_per_s, seconds=seconds, shares=shares)
     figures = summary(found, full_per_s=full_per_s)

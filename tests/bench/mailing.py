@@ -23,8 +23,7 @@ from tests.bench.herald import herald
 from tests.bench.kafka import ASK_TIMEOUT_S, publish
 from tests.bench.mailing_plot import plot
 from tests.bench.measure import Losses, Side, count_losses
-from tests.bench.output import HOME, finish, record_option, refuse_other_options
-from tests.bench.report import console
+from tests.bench.output import HOME, begin, finish, record_option
 from tests.bench.samples import Sample, growth, sample_until_cancelled
 from tests.bench.servers import bench_servers
 from tests.bench.work import Keyed, mailing_list, status_events
@@ -100,8 +99,7 @@ def summary(mailing: Mailing) -> dict[str, Any]:
 @record_option
 def mailing(notifications: int, people: int, record: bool) -> None:
     """Tell a great many people of few events, and watch the memory of the workers."""
-    refuse_other_options(record)
-    out, home = console(), HOME.absolute()
+    out, home = begin(record), HOME.absolute()
     events = list(status_events(NAME, -(-notifications // people), shipments=SHIPMENTS))
     out.print(f"{len(events):,} events, each told to {people:,} people")
     with (

@@ -1,6 +1,10 @@
-"""Where do figures go? Into a file for each benchmark, into a plot, and into the last line of stdout."""
+"""How does a benchmark begin, and where do its figures go?
+
+Into a file for each benchmark, into a plot, and into the last line of stdout.
+"""
 
 import os
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +15,7 @@ from click.core import ParameterSource
 from rich.console import Console
 
 from tests.bench import canvas, recorded
+from tests.bench.report import console
 
 HOME = Path(".herald/bench")
 IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
@@ -18,6 +23,32 @@ IMAGES = Path(__file__).resolve().parents[2] / "docs" / "img"
 record_option = click.option(
     "--record", is_flag=True, help="Keep the figures in docs/performance.json and the plot in docs/img."
 )
+
+
+# Above it somebody else is measured, too. What came just before, such as an installation, is over in some minutes.
+QUIET_LOAD = 1.0
+QUIET_WITHIN_S = 180.0
+
+
+def begin(record: bool, *, but: str = "") -> Console:
+    """Where to tell of progress. What is recorded is of a commit, as shipped, on a machine that is quiet.
+
+    Raises click.UsageError where it would not be; ``but`` as `refuse_other_options` has it.
+    """
+    refuse_other_options(record, but=but)
+    if (recorded.commit() or "").endswith("+") and record:
+        raise click.UsageError("--record keeps figures of a commit: there are changes that are none yet")
+    out = console()
+    give_up_at = time.monotonic() + (QUIET_WITHIN_S if record else 0)
+    while (load := os.getloadavg()[0]) > QUIET_LOAD:
+        if time.monotonic() < give_up_at:
+            time.sleep(1)
+        elif record:
+            raise click.UsageError(f"--record keeps what is measured alone: the machine is busy (load {load:.1f})")
+        else:
+            out.print(f"! the machine was busy before (load {load:.1f}), and perhaps still is", style="yellow")
+            break
+    return out
 
 
 def refuse_other_options(record: bool, *, but: str = "") -> None:

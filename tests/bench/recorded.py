@@ -8,6 +8,7 @@ import os
 import platform
 import subprocess
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -61,8 +62,12 @@ def machine() -> Figures:
     }
 
 
+@cache
 def commit() -> str | None:
-    """Of which code they are, with a plus where that has been changed since; None outside of a clone."""
+    """Of which code they are, with a plus where that has been changed since; None outside of a clone.
+
+    As it was when this was asked first: others may commit while something is measured.
+    """
     try:
         changed = _git("status", "--porcelain", "--", ":/", ":!/docs")
         return _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")

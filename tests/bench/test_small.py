@@ -13,8 +13,8 @@ from tests.bench.servers import bench_servers
 from tests.bench.summary import BASELINE, HERALD, summary
 
 EVENTS = 10_000
-# A fault that makes it ten times slower shows; noise does not.
-FLOOR = 0.15
+# Cold, and beside whatever the machine does: a fault that makes it three times slower shows.
+FLOOR = 0.5
 # Whose CPU must be in the figures: three processes on either side do the work.
 WORKERS = {BASELINE: {"enrich", "send", "sink"}, HERALD: {"enrich", "send-sms", "sink"}}
 

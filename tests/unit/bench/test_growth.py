@@ -8,7 +8,7 @@ from pipeline.enrich import SeenRow
 from pipeline.notifications import SEPARATOR
 from pipeline.subscriptions import decode
 from tests.bench import preload
-from tests.bench.growth import Measured, among, summary, table
+from tests.bench.growth import Measured, among, in_turns, summary, table
 from tests.bench.growth_points import POINTS, RECOVERED_PER_S, Point
 from tests.bench.recovery import Recovery
 from tests.unit.bench.made_up import RUN
@@ -56,17 +56,35 @@ def test_what_is_expected_goes_out_from_the_groups_first_point() -> None:
         return Measured(point=point, run=RUN, kept=Recovery(ready_s=4.0, takeover_s=0.5), lost=recovery)
 
     rows = [one for one in POINTS if one.group == "rows"]
-    found = summary({one.name: measured(one, 5.0 + number) for number, one in enumerate(rows)})
+    found = summary({one.name: [measured(one, 5.0 + number)] for number, one in enumerate(rows)})
     assert found["points"]["rows-0"]["expected"]["lost_s"] == 5.0
     assert found["points"]["rows-1M"]["expected"]["lost_s"] == round(5.0 + 1_000_000 / RECOVERED_PER_S, 1)
     assert found["points"]["rows-5M"]["lost_s"] == 7.0
     assert table(found["points"]).row_count == 3
 
 
+def test_of_many_measurements_of_a_point_the_middle_counts() -> None:
+    (point,) = [one for one in POINTS if one.name == "rows-5M"]
+    back = Recovery(ready_s=4.0, takeover_s=1.0)
+    some = [
+        Measured(point=point, run=RUN, kept=back, lost=Recovery(ready_s=lost_s, takeover_s=1.0))
+        for lost_s in (9.0, 20.0, 8.0)
+    ]
+    (found,) = summary({point.name: some})["points"].values()
+    assert (found["lost_s"], found["rounds"]) == (9.0, 3)
+    assert found["cpu_us_by_worker"].keys() == RUN.cpu_s.keys()
+
+
+def test_what_is_measured_often_is_measured_in_turns() -> None:
+    names = [point.value for point in in_turns([one for one in POINTS if one.name != "workers-4x64"])]
+    assert names[:8] == ["1x4", "2x4", "4x4", "1x16", "2x16", "4x16", "1x64", "2x64"]
+    assert names[8:] == ["1K", "100K", "1M"] * 3 + ["0", "1M", "5M"] * 3
+
+
 def test_a_group_that_is_measured_in_part_is_expected_by_what_was() -> None:
     back = Recovery(ready_s=4.0, takeover_s=1.0)
     some = [one for one in POINTS if one.name in {"workers-2x4", "workers-4x4"}]
-    found = summary({one.name: Measured(point=one, run=RUN, kept=back, lost=back) for one in some})
+    found = summary({one.name: [Measured(point=one, run=RUN, kept=back, lost=back)] for one in some})
     assert [one["expected"]["peak_mb"] for one in found["points"].values()] == [300, 600]
 
 

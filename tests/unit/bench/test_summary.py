@@ -39,6 +39,7 @@ def test_ratios_are_of_medians() -> None:
     assert found["ratio"] == 2.0
     assert found["herald_per_s_range"] == [100, 4_000]
     assert found["ratio_range"] == [0.1, 4.0]
+    assert found["cpu_ratio_range"] == [found["cpu_ratio"]] * 2
 
 
 def test_what_is_lost_or_told_twice_is_summed_over_all_runs() -> None:
