@@ -1,5 +1,6 @@
 """What becomes of an event: told, told late, told once, corrected, taken back, or told to nobody."""
 
+import os
 import signal
 from dataclasses import replace
 
@@ -152,6 +153,22 @@ def test_a_document_about_many_shipments_reaches_the_followers_of_each(world: Wo
     publish(world, shipments[1].key, *events)
     for shipment in shipments:
         assert world.dispositions(shipment, 2) == ["accepted", "repeated"]
+
+
+def test_a_record_larger_than_a_fetch_is_set_aside_and_what_is_behind_it_is_told(world: World) -> None:
+    shipment = followed_by(Channel.SMS)
+    world.subscribe(shipment)
+    before = world.mark(topics.DLQ)
+    large = os.urandom(12 << 20)
+    world.publish(topics.STATUS, shipment.key, large)
+    event = shipment.event()
+    world.tell(event)
+    rows = world.outcomes_of(shipment.ids(event))
+    assert {row["status"] for row in rows.values()} == {Status.SENT}
+    (letter,) = world.dead_letters(before)[shipment.key]
+    whole = letter.value == large  # which pytest need not spell out
+    assert whole
+    assert "at most" in letter.headers["herald-error"]
 
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
