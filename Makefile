@@ -56,7 +56,7 @@ bench-growth: $(VENV)/.plots ## Measure more workers, partitions, shipments and 
 	@$(BIN)/python -m tests.bench.growth $(RECORDED) $(if $(ONLY),--only $(ONLY))
 
 bench-sink: setup ## Measure Postgres alone while its table grows to ten million rows
-	@$(BIN)/python -m tests.bench.sink
+	@$(BIN)/python -m tests.bench.sink $(RECORDED)
 
 bench-flames: $(VENV)/.plots ## Draw where the roles that work spend their time (py-spy)
 	@$(BIN)/python -m tests.bench.flames $(RECORDED)

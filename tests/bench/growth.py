@@ -39,6 +39,7 @@ from tests.bench.work import PEOPLE, status_events
 NAME = "growth"
 LATENCY_MS = 50.0
 EVENTS = 20_000
+WARM_UPS = 3
 COLUMNS = {"per_s": "a second", "peak_mb": "peak MB", "kept_s": "back, folder kept", "lost_s": "back, folder lost"}
 
 
@@ -159,8 +160,9 @@ def growth(only: tuple[str, ...], scale: float, events: int, record: bool) -> No
         raise click.UsageError(f"there are {', '.join(one.name for one in POINTS)}")
     found: dict[str, list[Measured]] = {point.name: [] for point in chosen}
     with bench_servers(home / "stack") as servers:
-        # For nothing: the broker's Java gets fast as it runs, and the first point would pay for it.
-        measure_point(servers, home / NAME, chosen[0].scaled(scale), events=events)
+        for _ in range(WARM_UPS):
+            # For nothing: the broker's Java gets fast as it runs, and the first points would pay for it.
+            measure_point(servers, home / NAME, chosen[0].scaled(scale), events=events)
         for point in in_turns(chosen):
             one = measure_point(servers, home / NAME, point.scaled(scale), events=events)
             found[point.name].append(one)

@@ -13,6 +13,7 @@ import click
 
 from pipeline.notifications import Channel
 from simulators.launch import Kind
+from tests.bench import goals
 from tests.bench.herald import herald
 from tests.bench.hop_report import hops_table, in_ms, plot_hops, print_goal
 from tests.bench.output import HOME, begin, finish, record_option
@@ -24,7 +25,6 @@ from tests.bench.work import status_events, three_channels
 
 NAME = "idle"
 LATENCY_MS = 50.0
-GOAL_P50_MS = 150.0
 # The first of everything: connections, templates, code that has not run yet.
 WARM_UP = 20
 
@@ -75,9 +75,9 @@ def idle(events: int, every_s: float, record: bool) -> None:
     for channel, found in figures["hops_ms"].items():
         way = found["until its row"]
         out.print(f"  {channel:<6} until its row: p50 {way['p50']:.0f} ms, p99 {way['p99']:.0f} ms")
-    reached = print_goal(out, "end-to-end p50", figures["p50_ms"], GOAL_P50_MS)
+    reached = print_goal(out, "end-to-end p50", figures["p50_ms"], goals.IDLE_MS)
     fails = bool(traced.losses.lost or traced.losses.duplicates or not reached)
-    plot = partial(plot_hops, found=sms, goal_ms=GOAL_P50_MS)
+    plot = partial(plot_hops, found=sms, goal_ms=goals.IDLE_MS)
     finish(out, NAME, figures, details={"traces": traced.traces}, plot=plot, record=record and not fails)
     sys.exit(fails)
 

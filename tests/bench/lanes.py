@@ -18,6 +18,7 @@ import click
 from pipeline.notifications import Lane
 from settings import Settings
 from simulators.launch import Kind
+from tests.bench import goals
 from tests.bench.herald import herald
 from tests.bench.hop_report import hops_table, in_ms, print_goal
 from tests.bench.lanes_plot import plot
@@ -29,7 +30,6 @@ from tests.bench.traces import hops
 from tests.bench.work import PEOPLE, URGENT, status_events, three_phones
 
 NAME = "lanes"
-GOAL_P99_MS = 2_000.0
 BULK_FOR_EACH_URGENT = 20
 WARM_UP = 200
 
@@ -100,9 +100,9 @@ def lanes(seconds: float, latency_ms: float, over: float, record: bool) -> None:
     figures = summary(traced, flood)
     for lane in (Lane.URGENT, Lane.BULK):
         out.print(hops_table(f"{lane}, ms", hops([one for one in traced.traces if one.lane is lane])))
-    reached = print_goal(out, "urgent's end-to-end p99", figures["urgent_p99_ms"], GOAL_P99_MS)
+    reached = print_goal(out, "urgent's end-to-end p99", figures["urgent_p99_ms"], goals.URGENT_MS)
     fails = bool(traced.losses.lost or traced.losses.duplicates or not reached)
-    draw = partial(plot, traces=traced.traces, goal_ms=GOAL_P99_MS)
+    draw = partial(plot, traces=traced.traces, goal_ms=goals.URGENT_MS)
     finish(out, NAME, figures, details={}, plot=draw, record=record and not fails)
     sys.exit(fails)
 

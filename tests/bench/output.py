@@ -14,7 +14,7 @@ import msgspec
 from click.core import ParameterSource
 from rich.console import Console
 
-from tests.bench import canvas, recorded
+from tests.bench import canvas, page, recorded
 from tests.bench.report import console
 
 HOME = Path(".herald/bench")
@@ -77,7 +77,8 @@ def finish(
     plot: Callable[[Path], None] | None,
     record: bool,
 ) -> None:
-    """All of it goes to ``.herald/bench``; with ``record`` figures and plot go where people find them, too.
+    """All of it goes to ``.herald/bench``; with ``record`` figures and plot go where people find them, and
+    figures into the documents.
 
     The last thing that a benchmark does: one line of JSON on stdout, for machines.
     """
@@ -93,4 +94,5 @@ def finish(
         out.print("no plot: matplotlib comes with the extra bench")
     if record:
         recorded.write(name, figures)
+        page.rewrite()
     click.echo(msgspec.json.encode(figures).decode())

@@ -69,7 +69,7 @@ def commit() -> str | None:
     As it was when this was asked first: others may commit while something is measured.
     """
     try:
-        changed = _git("status", "--porcelain", "--", ":/", ":!/docs")
+        changed = _git("status", "--porcelain", "--", ":/", ":!/docs", ":!/README.md")
         return _git("rev-parse", "--short", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.SubprocessError):
         return None

@@ -8,20 +8,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from tests.bench import recorded
+from tests.bench import goals, recorded
 from tests.bench.figures import Spread, spread
 from tests.bench.run import Run
-from tests.bench.summary import (
-    BASELINE,
-    GOAL_CPU_RATIO,
-    GOAL_RATIO,
-    HERALD,
-    Runs,
-    cpu_us,
-    per_s,
-    servers_us,
-    workers_us,
-)
+from tests.bench.summary import BASELINE, HERALD, Runs, cpu_us, per_s, servers_us, workers_us
 
 WIDTH = 120
 TITLES = {BASELINE: "hand-written job", HERALD: "Cargo Herald", "channels": "Cargo Herald, three channels"}
@@ -116,10 +106,10 @@ def recorded_table(old: Mapping[str, Any], new: Mapping[str, Any]) -> Table:
 
 def print_goal(out: Console, new: dict[str, Any]) -> None:
     """How far it is from what it shall be; a goal that is missed fails no run."""
-    reached = new["ratio"] >= GOAL_RATIO and new["cpu_ratio"] <= GOAL_CPU_RATIO
+    reached = new["ratio"] >= goals.RATIO and new["cpu_ratio"] <= goals.CPU_RATIO
     out.print(
         f"{'✓' if reached else '✗'} {new['ratio']:.2f} times the throughput for {new['cpu_ratio']:.2f} of the CPU "
-        f"(goal: {GOAL_RATIO:.1f} for {GOAL_CPU_RATIO:.1f})",
+        f"(goal: {goals.RATIO:.1f} for {goals.CPU_RATIO:.1f})",
         style="green" if reached else "yellow",
     )
 

@@ -17,10 +17,10 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import click
-import msgspec
 import psutil
 
 from cli.retention import keep_up
@@ -36,9 +36,12 @@ from stack.processes import ProcessId
 from stack.runner import Runner
 from stack.signals import interruptible
 from storage.postgres import PostgresOutcomes
+from tests.bench import goals
 from tests.bench.output import HOME as BENCHES
+from tests.bench.output import begin, finish, record_option
 from tests.bench.processes import cpu_seconds
 
+NAME = "sink"
 HOME = Path(".herald/bench-sink")
 DAYS = 10
 FIRST_DAY = datetime(2026, 1, 5, tzinfo=UTC)
@@ -47,8 +50,6 @@ SHIPMENTS = 200_000
 # Made at a time: enough to keep the writers busy, few enough to be held in memory.
 CHUNK = 100_000
 TIMEOUT_S = 60.0
-# Of the partitioned table, however many rows it has.
-GOAL_PER_S = 50_000
 
 CHANNELS, LANES = list(Channel), list(Lane)
 # The same columns, checks and indexes in one table, whose key needs no time.
@@ -195,10 +196,11 @@ async def store_all(store: PostgresOutcomes, batches: Sequence[Sequence[Outcome]
 @click.option("--batch", default=5_000, show_default=True, help="Rows in one call, as a sink that is behind has them.")
 @click.option("--writers", default=2, show_default=True, help="Connections.")
 @click.option("--layout", "only", multiple=True, type=click.Choice(list(LAYOUTS)), help="Only these.")
-def sink(rows: int, points: int, batch: int, writers: int, only: tuple[str, ...]) -> None:
+@record_option
+def sink(rows: int, points: int, batch: int, writers: int, only: tuple[str, ...], record: bool) -> None:
     """Fill the table of outcomes in both layouts, and say what each million costs."""
-    load = os.getloadavg()[0]
-    report: dict[str, object] = {}
+    out, load = begin(record), os.getloadavg()[0]
+    report: dict[str, Any] = {}
     slow: list[int] = []
     for name, lay_out in LAYOUTS.items():
         if only and name not in only:
@@ -206,21 +208,20 @@ def sink(rows: int, points: int, batch: int, writers: int, only: tuple[str, ...]
         with postgres(HOME.absolute()) as (server, main), database(server, lay_out) as dsn:
 
             def tell(point: Point, name: str = name) -> None:
-                click.echo(
+                out.print(
                     f"{name:<12} {point.rows:>11,} rows  {point.per_s:>7,}/s  "
-                    f"client {point.client_us:>5.1f} µs  server {point.server_us:>5.1f} µs",
-                    err=True,
+                    f"client {point.client_us:>5.1f} µs  server {point.server_us:>5.1f} µs"
                 )
 
             found = asyncio.run(measure(dsn, main, rows=rows, points=points, batch=batch, writers=writers, tell=tell))
         report[name] = [asdict(point) for point in found]
         report[f"{name}_last_to_first"] = round(found[-1].per_s / found[0].per_s, 2)
         if name == "partitioned":
-            slow = [point.rows for point in found if point.per_s < GOAL_PER_S]
+            slow = [point.rows for point in found if point.per_s < goals.ROWS_PER_S]
     for at in slow:
-        click.echo(f"✗ fewer than {GOAL_PER_S:,} new rows a second with {at:,} rows in the partitioned table", err=True)
+        out.print(f"✗ fewer than {goals.ROWS_PER_S:,} new rows a second with {at:,} rows in the partitioned table")
     report |= {"batch": batch, "writers": writers, "load_before": round(load, 2)}
-    click.echo(msgspec.json.encode(report).decode())
+    finish(out, NAME, report, details={}, plot=None, record=record and not slow)
     sys.exit(1 if slow else 0)
 
 

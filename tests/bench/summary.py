@@ -7,8 +7,6 @@ from tests.bench.figures import Spread, spread
 from tests.bench.run import Run
 
 BASELINE, HERALD = "baseline", "herald"
-# Twice as fast as the hand-written job, for half of its CPU.
-GOAL_RATIO, GOAL_CPU_RATIO = 2.0, 0.5
 
 Runs = Mapping[str, Sequence[Run]]
 
