@@ -35,7 +35,6 @@ def percentile(ordered: Sequence[float], percent: float) -> float:
 class Percentiles:
     """In seconds."""
 
-    count: int
     p50: float
     p95: float
     p99: float
@@ -46,4 +45,4 @@ def percentiles(seconds: Iterable[float]) -> Percentiles:
     """Raises ValueError where there are none."""
     ordered = sorted(seconds)
     p50, p95, p99, worst = (percentile(ordered, percent) for percent in (50, 95, 99, 100))
-    return Percentiles(count=len(ordered), p50=p50, p95=p95, p99=p99, worst=worst)
+    return Percentiles(p50=p50, p95=p95, p99=p99, worst=worst)

@@ -12,7 +12,7 @@ from tests.bench.kafka import log_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """CPU in seconds since each process began; what the topics have on disk, None where that cannot be seen."""
+    """CPU in seconds since each process began; what the topics have on disk."""
 
     workers_s: Mapping[str, float]
     servers_s: Mapping[str, float]

@@ -1,7 +1,8 @@
 """When did each notification pass each point? Read afterwards from what the parts themselves have stamped.
 
-Kafka's records carry the time of their producer, in whole milliseconds; a provider's ledger has when it took a message
-in, before its latency; PostgreSQL has when the transaction of a row was committed.
+Kafka's records carry the time of their producer, status events that of their broker, in whole milliseconds; a
+provider's ledger has when it took a message in, before its latency; PostgreSQL has when the transaction of a row was
+committed.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
