@@ -1,12 +1,13 @@
 """Topics between two times, on the real broker, whatever is in them."""
 
 from collections.abc import Callable
+from contextlib import closing
 
 import pytest
-from confluent_kafka import Message, Producer
+from confluent_kafka import Consumer, Message, Producer, TopicPartition
 
 from streaming.between import Unread, read_between
-from tests.fakes import T0_MS
+from tests.fakes import T0_MS, until
 
 TIMEOUT_S = 20.0
 
@@ -58,6 +59,10 @@ async def test_what_stands_last_may_be_a_transactions_marker(
     producer.begin_transaction()
     producer.produce(topic, b"value", str(T0_MS + 2).encode(), partition=0, timestamp=T0_MS + 2)
     producer.commit_transaction(TIMEOUT_S)
+    # The coordinator writes the marker after it has answered; until then nobody is shown what is committed.
+    consumer = Consumer({"bootstrap.servers": kafka, "group.id": topic, "log_level": 0})
+    with closing(consumer):
+        await until(lambda: consumer.get_watermark_offsets(TopicPartition(topic, 0), TIMEOUT_S)[1] == 3, TIMEOUT_S)
     assert await between(kafka, topic, T0_MS, 2 * T0_MS) == [T0_MS, T0_MS + 1, T0_MS + 2]
 
 
