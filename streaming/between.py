@@ -40,6 +40,8 @@ def _read(kafka: str, topics: Sequence[str], begin_ms: int, end_ms: int, on_reco
             "group.id": f"herald-tail-{uuid.uuid4()}",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
+            # As workers read: what we wrote counts, whatever transaction of a stranger is open before it.
+            "isolation.level": "read_uncommitted",
             # What stood last before the end may be gone, or be a transaction's marker.
             "enable.partition.eof": True,
             # Compressed, which is several times as much when it is read; beside a worker that works.

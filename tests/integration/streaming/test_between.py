@@ -66,6 +66,18 @@ async def test_what_stands_last_may_be_a_transactions_marker(
     assert await between(kafka, topic, T0_MS, 2 * T0_MS) == [T0_MS, T0_MS + 1, T0_MS + 2]
 
 
+async def test_a_strangers_open_transaction_hides_nothing_that_is_behind_it(kafka: str, topic: str) -> None:
+    stranger = Producer({"bootstrap.servers": kafka, "log_level": 0, "transactional.id": topic})
+    stranger.init_transactions(TIMEOUT_S)
+    stranger.begin_transaction()
+    stranger.produce(topic, b"value", str(T0_MS).encode(), partition=0, timestamp=T0_MS)
+    assert stranger.flush(TIMEOUT_S) == 0
+    produce(kafka, topic, range(T0_MS + 1, T0_MS + 3))
+    found = await between(kafka, topic, T0_MS)
+    stranger.abort_transaction(TIMEOUT_S)
+    assert set(found) >= {T0_MS + 1, T0_MS + 2}
+
+
 async def test_an_empty_topic(kafka: str, topic: str) -> None:
     assert await between(kafka, topic, 0) == []
 
