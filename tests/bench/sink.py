@@ -120,12 +120,12 @@ LAYOUTS: Mapping[str, Callable[[str], None]] = {"partitioned": partitioned, "pla
 @contextmanager
 def postgres(folder: Path) -> Iterator[tuple[str, psutil.Process]]:
     """A server of the run's own, with its first process. ClickException if another benchmark runs."""
-    shutil.rmtree(folder, ignore_errors=True)
     started: list[ProcessId] = []
     server = Postgres()
     runner = Runner(server, folder, threading.Event())
-    ports = free_ports(server.port_count)
     with failures(), alone(BENCHES.absolute() / "lock", "another benchmark"), interruptible():
+        shutil.rmtree(folder, ignore_errors=True)
+        ports = free_ports(server.port_count)
         try:
             runner.start(ports, lambda *_, **__: None, lambda now: started.append(now) if now else None)
             yield server.address(ports), psutil.Process(started[-1].pid)
