@@ -38,7 +38,10 @@ class Fetch:
 
 
 class Window:
-    """At most about ``limit`` records of some topics in flight, and `WINDOW_BYTES`; one fetch may overshoot both."""
+    """At most about ``limit`` records of some topics in flight, and `WINDOW_BYTES`.
+
+    Both are looked at before more is asked for, so one answer, of several partitions perhaps, may overshoot them.
+    """
 
     __slots__ = ("limit", "size", "used")
 
