@@ -1,7 +1,7 @@
 """Status events in; notifications on their lanes, the ledger, waits for a subscription and dead letters out."""
 
-from collections import Counter, defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections import Counter, defaultdict, deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -35,10 +35,11 @@ from pipeline.ledger import Disposition, EventRecord
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome, Status, conclude
 from pipeline.retry import tier_for
+from pipeline.routing import urgent_first
 from pipeline.times import from_ms
 from pipeline.trail import Trail
 from streaming.app import ConsumerApp
-from streaming.engine import Engine
+from streaming.engine import Engine, Turn
 from streaming.inflight import Fetch
 from streaming.producer import Record, RecordSink
 from streaming.records import FetchedRecord
@@ -50,6 +51,9 @@ log = structlog.get_logger(__name__)
 # What a hundred thousand subscriptions take, and longer than Kafka is away without a word.
 CATCH_UP_S = 30.0
 
+# Events that are taken apart before it is their turn, so that urgent ones are found: a window of them, each by itself.
+EVENTS_AHEAD = 4_000
+
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
 
@@ -57,12 +61,10 @@ OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 class Part:
     """What is decided and not durable yet; ``faults`` counts events that came to nothing for a fault of ours.
 
-    ``caught_up``: every subscription that had been published when its turn began is known. ``taken`` counts the records
-    that have been dealt with to their end.
+    ``taken`` counts the records that have been dealt with to their end.
     """
 
     now_ms: int
-    caught_up: bool
     out: list[Record] = field(default_factory=list)
     seen: dict[int, dict[str, SeenRow]] = field(default_factory=lambda: defaultdict(dict))
     taken: Counter[Fetch] = field(default_factory=Counter)
@@ -83,6 +85,30 @@ class Refusal:
 
     reason: DeadLetterReason
     error: str
+
+
+class Arrived(msgspec.Struct):
+    """A record, and how many of its events are ``left``.
+
+    ``caught_up``: every subscription that had been published when it was taken in is known.
+    """
+
+    record: FetchedRecord
+    fetch: Fetch
+    caught_up: bool
+    left: int = 1
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What has been found in a record, with its own first coordinates."""
+
+    arrived: Arrived
+    trail: Trail
+    found: StatusEvent | Refusal
+
+    @property
+    def event(self) -> StatusEvent | None:
+        return self.found if isinstance(self.found, StatusEvent) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,29 +133,51 @@ class Enricher:
     clock_ms: Callable[[], int]
     at_once: int = RECORDS_AT_ONCE
 
-    async def process(self, fetches: Sequence[Fetch]) -> None:
+    async def process(self, turn: Turn) -> None:
         """Returns when everything that the records gave rise to is durable, and they are finished.
 
-        That happens in parts: of a turn that is broken off, only the last has to be done again. Raises Drained.
+        That happens in parts: of a turn that is broken off, only the last has to be done again. What arrives meanwhile
+        is taken in between two of them, and urgent events go first. Raises Drained.
         """
+        unread: deque[Arrived] = deque()
+        waiting: deque[Waiting] = deque()
+        # How many of the first in line are urgent: they do not wait for a part to be full.
+        urgent = 0
+        come: Iterable[Fetch] = turn
+        while True:
+            await self._take_in(come, unread)
+            part = Part(self.clock_ms())
+            if self._read(unread, waiting, part.now_ms):
+                urgent = _urgent_to_the_front(waiting)
+            left = urgent or len(waiting)
+            while left and len(part.out) < self.at_once:
+                self._one(waiting.popleft(), part)
+                left -= 1
+            urgent = left if urgent else 0
+            await self._keep(part)
+            if not waiting and not unread:
+                return
+            await self.engine.go_on((waiting[0].arrived if waiting else unread[0]).fetch)
+            come = turn.more()
+
+    async def _take_in(self, come: Iterable[Fetch], unread: deque[Arrived]) -> None:
+        if not (partitions := {fetch.tp.partition for fetch in come}):
+            return
         # After a pause both are read from a backlog, and who has left must not be told, nor who has come be left out.
-        caught_up = await self.catch_up({fetch.tp.partition for fetch in fetches}, CATCH_UP_S)
+        caught_up = await self.catch_up(partitions, CATCH_UP_S)
         if not caught_up:
             log.warning("subscriptions are not read to their end; events go by those that are")
-        part = Part(self.clock_ms(), caught_up)
-        for fetch in fetches:
-            for record in fetch.records:
-                for trail, found in self._found(record, part.now_ms):
-                    if isinstance(found, Refusal):
-                        self._refuse(record, trail, part, found)
-                    else:
-                        self._one(found, record, trail, part)
-                    if len(part.out) >= self.at_once:
-                        await self._keep(part)
-                        await self.engine.go_on(fetch)
-                        part = Part(self.clock_ms(), caught_up)
-                part.taken[fetch] += 1
-        await self._keep(part)
+        unread.extend(Arrived(record, fetch, caught_up) for fetch in come for record in fetch.records)
+
+    def _read(self, unread: deque[Arrived], waiting: deque[Waiting], now_ms: int) -> bool:
+        """Take apart what there is room for; whether that was anything."""
+        before = len(waiting)
+        while unread and len(waiting) < EVENTS_AHEAD:
+            arrived = unread.popleft()
+            found = [Waiting(arrived, *one) for one in self._found(arrived.record, now_ms)]
+            arrived.left = len(found)
+            waiting.extend(found)
+        return len(waiting) > before
 
     async def _keep(self, part: Part) -> None:
         await self.out.send_all(part.out)
@@ -170,8 +218,18 @@ class Enricher:
         """Our own headers mean something on our own topic alone: on the public one anybody writes."""
         return trails.read(record.headers, now_ms) if record.topic == topics.STATUS_AGAIN else trails.DEFAULTS
 
-    def _one(self, event: StatusEvent, record: FetchedRecord, trail: Trail, part: Part) -> None:
-        key = event.shipment_id.encode()
+    def _one(self, one: Waiting, part: Part) -> None:
+        arrived = one.arrived
+        if isinstance(one.found, Refusal):
+            self._refuse(arrived.record, one.trail, part, one.found)
+        else:
+            self._decide(one.found, arrived, one.trail, part)
+        arrived.left -= 1
+        if not arrived.left:
+            part.taken[arrived.fetch] += 1
+
+    def _decide(self, event: StatusEvent, arrived: Arrived, trail: Trail, part: Part) -> None:
+        record, key = arrived.record, event.shipment_id.encode()
         if record.topic != topics.STATUS_AGAIN and self._is_misplaced(key, record):
             # Its subscription and history are with the partition of its shipment, perhaps another worker's.
             part.out.append(Record(topics.STATUS_AGAIN, key, encode(event), [OWN_JSON, *trails.write(trail)]))
@@ -186,7 +244,7 @@ class Enricher:
                 seen=seen,
                 subscription=subscription,
                 waited=trail.attempts,
-                caught_up=part.caught_up,
+                caught_up=arrived.caught_up,
                 first_seen_at=trail.first_seen_at,
                 now=part.now,
                 renderer=self.renderer,
@@ -257,6 +315,16 @@ class Enricher:
         part.dispositions[entry.disposition] += 1
         part.dead[reason] += 1
         part.faults += reason in OURS
+
+
+def _urgent_to_the_front(waiting: deque[Waiting]) -> int:
+    """How many they are, with what goes before them."""
+    urgent, rest = urgent_first(waiting)
+    if urgent:
+        waiting.clear()
+        waiting.extend(urgent)
+        waiting.extend(rest)
+    return len(urgent)
 
 
 def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:

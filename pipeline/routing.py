@@ -1,6 +1,7 @@
-"""Who is told about an event, on which channels, and how urgently?"""
+"""Who is told about an event, on which channels, how urgently, and before whom?"""
 
-from typing import NamedTuple
+from collections.abc import Iterable
+from typing import NamedTuple, Protocol, TypeVar
 
 from pipeline.events import StatusEvent
 from pipeline.notifications import Channel, Lane
@@ -39,3 +40,35 @@ def wants(recipient: Recipient, event: StatusEvent) -> bool:
 def lane_of(event: StatusEvent) -> Lane:
     """Urgent is what somebody must act upon: holds, inspections, refusals, delays."""
     return Lane.URGENT if MEANINGS[event.status].urgent or event.is_delay else Lane.BULK
+
+
+class Waits(Protocol):
+    """What waits for a decision; ``event`` is None where it has turned out to be none."""
+
+    @property
+    def event(self) -> StatusEvent | None: ...
+
+
+W = TypeVar("W", bound=Waits)
+
+
+def urgent_first(waiting: Iterable[W]) -> tuple[list[W], list[W]]:
+    """Who goes first, and the rest, both in the order in which they came.
+
+    First go urgent events, each with what came before it of its own shipment: of one shipment nothing overtakes.
+    """
+    line = list(waiting)
+    # Where the last urgent event of a shipment stands.
+    last = {
+        one.event.shipment_id: place
+        for place, one in enumerate(line)
+        if one.event is not None and lane_of(one.event) is Lane.URGENT
+    }
+    if not last:
+        return [], line
+    first: list[W] = []
+    rest: list[W] = []
+    for place, one in enumerate(line):
+        goes_first = one.event is not None and place <= last.get(one.event.shipment_id, -1)
+        (first if goes_first else rest).append(one)
+    return first, rest

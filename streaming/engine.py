@@ -22,7 +22,21 @@ from streaming.records import FetchedRecord
 log = structlog.get_logger(__name__)
 
 
-Process = Callable[[Sequence[Fetch]], Awaitable[None]]
+class Turn(list[Fetch]):
+    """What an agent is given at once: the fetches that have arrived since its last turn."""
+
+    def __init__(self, arrived: list[Fetch]) -> None:
+        self._arrived = arrived
+        super().__init__(self.more())
+
+    def more(self) -> list[Fetch]:
+        """What has arrived meanwhile. It is not added here, for a turn may last for as long as there is more."""
+        come = [fetch for fetch in self._arrived if fetch.live]
+        self._arrived.clear()
+        return come
+
+
+Process = Callable[[Turn], Awaitable[None]]
 
 
 LOOK_EVERY_S = 0.05
@@ -92,9 +106,9 @@ class Engine:
     async def run(self, stream: StreamT[Any], process: Process) -> None:
         """The body of an agent: ``process`` every turn, and count its records as finished when it returns."""
 
-        async def and_finish(fetches: Sequence[Fetch]) -> None:
-            await process(fetches)
-            for fetch in fetches:
+        async def and_finish(turn: Turn) -> None:
+            await process(turn)
+            for fetch in turn:
                 self.in_flight.finish(fetch, len(fetch.records))
 
         await self.feed(stream, and_finish)
@@ -102,13 +116,13 @@ class Engine:
     async def feed(self, stream: StreamT[Any], offer: Process) -> None:
         """The body of an agent whose records are finished elsewhere. An exception ends the process."""
         try:
-            async for fetches in self.fetches(stream):
+            async for turn in self.turns(stream):
                 with suppress(Drained):
-                    await offer(fetches)
+                    await offer(turn)
         except Exception as error:  # noqa: BLE001 Faust would commit the failed event and wait five seconds
             self.fail(error)
 
-    async def fetches(self, stream: StreamT[Any]) -> AsyncIterator[list[Fetch]]:
+    async def turns(self, stream: StreamT[Any]) -> AsyncIterator[Turn]:
         """All fetches that have arrived since the last turn: one when idle, many together under load.
 
         The body of the caller's loop is a unit of work.
@@ -128,10 +142,9 @@ class Engine:
                 some.clear()
                 with suppress(Drained):
                     await self.membership()
-                taken, arrived[:] = [fetch for fetch in arrived if fetch.live], []
-                if taken and not self._draining and not self.halt.reason:
+                if (turn := Turn(arrived)) and not self._draining and not self.halt.reason:
                     with self.work():
-                        yield taken
+                        yield turn
         finally:
             pumping.cancel()
 

@@ -1,10 +1,7 @@
 """`herald doctor` on the running pipeline: it calls it healthy, and names what is taken away from it."""
 
 import json
-import signal
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -43,18 +40,6 @@ def wrong(found: Diagnosis) -> dict[str, str]:
     return {one["check"]: one["what"] for one in found["findings"] if one["level"] == "wrong"}
 
 
-@contextmanager
-def standing_still(world: World, role: Role) -> Iterator[None]:
-    """SIGSTOP: one that ended would be started again."""
-    process = world.pipeline.supervisor.workers[role].process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        process.send_signal(signal.SIGCONT)
-
-
 @pytest.mark.timeout(240)
 def test_a_pipeline_that_works_is_healthy(world: World) -> None:
     found = healthy(world)
@@ -90,7 +75,7 @@ def test_a_worker_that_stands_still_is_told_with_what_waits_for_it(world: World)
     world.subscribe(shipment)
     event = shipment.event()
     lane = topics.lane(Channel.SMS, Lane.URGENT)
-    with standing_still(world, Role.SEND_SMS):
+    with world.frozen(Role.SEND_SMS):
         before = sum(world.mark(lane).values()) + sum(world.mark(topics.lane(Channel.SMS, Lane.BULK)).values())
         world.tell(event)
         lanes = [topics.lane(Channel.SMS, one) for one in Lane]

@@ -1,7 +1,6 @@
 """What becomes of an event: told, told late, told once, corrected, taken back, or told to nobody."""
 
 import os
-import signal
 from dataclasses import replace
 
 import msgspec
@@ -12,11 +11,15 @@ import topics
 from pipeline.documents import ContentType
 from pipeline.notifications import Channel
 from pipeline.outcomes import Status
-from settings import Role
+from pipeline.subscriptions import MAX_RECIPIENTS
+from pipeline.vocabulary import StatusCode
+from settings import Role, Settings
 from tests.e2e.cargo import Shipment, encode, followed_by, person, unique
 from tests.e2e.world import GRACE_S, SUBSCRIPTION_ROWS, TIMEOUT_S, World, eventually
 
 LATE_S = 15.0
+# More than enrich makes durable at once.
+MAILINGS = 8
 
 Json = dict[str, object]
 
@@ -78,17 +81,12 @@ def test_events_go_by_the_subscriptions_that_were_published_before_them(world: W
     before = [Shipment(people=(left,), channels=(Channel.SMS,)) for _ in range(100)]
     world.subscribe(*before)
     after = [replace(one, people=(came,)) for one in before]
-    process = world.pipeline.supervisor.workers[Role.ENRICH].process
-    assert process is not None
-    process.send_signal(signal.SIGSTOP)
-    try:
+    with world.frozen(Role.ENRICH):
         for one in after:
             world.publish(topics.SUBSCRIPTIONS, one.key, one.subscription())
         world.flush()
         events = [one.event() for one in after]
         world.tell(*events)
-    finally:
-        process.send_signal(signal.SIGCONT)
     ids = {id for one, event in zip(after, events, strict=True) for id in one.ids(event)}
     assert all(world.dispositions(one, 1) == ["accepted"] for one in after)
     assert {row["recipient"] for row in world.outcomes_of(ids).values()} == {came.id}
@@ -190,3 +188,30 @@ def test_events_are_told_however_their_publisher_compresses_them(world: World, c
     assert publisher.flush(TIMEOUT_S) == 0
     rows = world.outcomes_of({id: channel for event in events for id, channel in shipment.ids(event).items()})
     assert {row["status"] for row in rows.values()} == {Status.SENT}
+
+
+def test_an_urgent_event_overtakes_a_mailing_that_was_published_before_it(world: World) -> None:
+    """In the very partition of the mailing, behind all of it, while enrich was away."""
+    mailing = Shipment(people=tuple(person() for _ in range(MAX_RECIPIENTS)), channels=(Channel.SMS,))
+    urgent = followed_by(Channel.SMS)
+    while partition_of(urgent) != partition_of(mailing):
+        urgent = followed_by(Channel.SMS)
+    world.subscribe(mailing, urgent)
+    events = [mailing.event() for _ in range(MAILINGS)]
+    with world.frozen(Role.ENRICH):
+        world.tell(*events, urgent.event(StatusCode.HOLD))
+    world.outcomes_of({id for event in events for id in mailing.ids(event)})
+    world.dispositions(mailing, MAILINGS)
+    world.dispositions(urgent, 1)
+    made = {
+        row["shipment_id"]: row["at"]
+        for row in world.query(
+            "SELECT shipment_id, max(recorded_at) AS at FROM event_ledger WHERE shipment_id = ANY ($1) GROUP BY 1",
+            [mailing.id, urgent.id],
+        )
+    }
+    assert made[urgent.id] < made[mailing.id]
+
+
+def partition_of(shipment: Shipment) -> int:
+    return topics.partition_of(shipment.key, Settings().partitions)

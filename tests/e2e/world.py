@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import signal
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ import topics
 from cli.local import LocalPipeline
 from pipeline.events import StatusEvent
 from pipeline.notifications import Channel
+from settings import Role
 from simulators.launch import DIRECT, Kind
 from simulators.ledger import Entry, Result
 from stack import Stack
@@ -116,6 +118,17 @@ class World:
     def herald(self, *arguments: object, **environment: str) -> subprocess.CompletedProcess[str]:
         """One command of ours, as a user would run it, to its end."""
         return herald(*arguments, **{**self.pipeline.environment, **environment})
+
+    @contextmanager
+    def frozen(self, role: Role) -> Iterator[None]:
+        """Its worker is stopped meanwhile. One that ended would be started again."""
+        process = self.pipeline.supervisor.workers[role].process
+        assert process is not None
+        process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            process.send_signal(signal.SIGCONT)
 
     # Postgres
 

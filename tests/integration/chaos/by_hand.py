@@ -29,7 +29,7 @@ from pipeline.ports import Accepted
 from pipeline.rendering import Renderer
 from pipeline.retry import RetryPolicy
 from simulators.ledger import Ledger, Result
-from streaming.engine import Engine
+from streaming.engine import Engine, Turn
 from streaming.halt import Halt
 from streaming.producer import Headers, Record
 from tables.seen import SeenEvents
@@ -135,7 +135,8 @@ class ByHand:
     async def _step(self, one: Consumed, answers: deque[Answer]) -> list[Record]:
         match one.topic.split("."):
             case ["cargo" | "herald", "status", _]:
-                await self._enricher.process([self._in_flight.admit(TP(one.topic, one.partition), [one])])
+                arrived = self._in_flight.admit(TP(one.topic, one.partition), [one])
+                await self._enricher.process(Turn([arrived]))
                 records, self._out.records = self._out.records, []
                 return [record for record in records if not record.topic.endswith("changelog")]
             case ["herald", "retry", *_]:

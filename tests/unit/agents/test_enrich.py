@@ -1,7 +1,7 @@
 """Enrich: what a turn sends away, in which order, and what one bad record does to the others."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import msgspec
@@ -10,7 +10,7 @@ from faust.types.tuples import TP
 from prometheus_client import CollectorRegistry
 
 import topics
-from agents.enrich import CATCH_UP_S, Enricher
+from agents.enrich import CATCH_UP_S, Enricher, Refusal
 from agents.guard import DeadLetterGuard
 from observability.metrics import Metrics
 from pipeline import trail as trails
@@ -23,13 +23,16 @@ from pipeline.rendering import Rendered, TemplateError
 from pipeline.subscriptions import Recipient
 from pipeline.times import from_ms
 from pipeline.trail import Trail
-from streaming.engine import Drained, Engine
+from streaming.engine import Drained, Engine, Turn
+from streaming.inflight import Fetch
 from streaming.producer import ProduceFailed, Record
+from streaming.records import FetchedRecord
 from tables.seen import SeenEvents
 from tables.subscriptions import Subscriptions
 from tests.fakes import T0_MS, Clock, Consumed, Journal, Out, Table, app, read_to_the_end, turns
 
 BULK = "herald.sms.bulk.v1"
+URGENT = "herald.sms.urgent.v1"
 SEEN = "seen-changelog"
 
 
@@ -104,7 +107,7 @@ def enricher(make: Callable[[], Enricher]) -> Enricher:
 async def take(enricher: Enricher, *records: Consumed) -> None:
     """Have it process records that arrived together."""
     arrived = enricher.engine.in_flight.admit(TP(records[0].topic, records[0].partition), records)
-    await enricher.process([arrived])
+    await enricher.process(Turn([arrived]))
 
 
 def event(id: str = "e-1", shipment: str = "s-1", **fields: object) -> dict[str, object]:
@@ -283,6 +286,106 @@ async def test_a_turn_does_not_outlive_its_partitions(
     assert bodies(out) == ["e-0", "e-1"]
 
 
+def urgent(id: str, **fields: object) -> dict[str, object]:
+    return event(id, status="HOLD", **fields)
+
+
+@pytest.fixture
+def two_shipments(subscriptions: Subscriptions) -> None:
+    """A second one beside s-1, which anna follows, too."""
+    stored = subscriptions.table.stored[0]  # type: ignore[attr-defined]
+    stored[b"s-2"] = stored[b"s-1"].replace(b"s-1", b"s-2")
+
+
+def told_in_turn(out: Out) -> list[object]:
+    """The events of notifications of either lane, in the order in which they were made."""
+    lanes = {BULK, URGENT}
+    return [msgspec.json.decode(one.value or b"")["event_id"] for one in out.records if one.topic in lanes]
+
+
+@pytest.mark.usefixtures("two_shipments")
+async def test_an_urgent_event_goes_first_and_waits_for_no_part_to_be_full(
+    enricher: Enricher, out: Out, journal: Journal
+) -> None:
+    bulk = [published(offset, event(f"e-{offset}")) for offset in range(3)]
+    await take(enricher, *bulk, published(3, urgent("now", shipment="s-2"), key=b"s-2"))
+    assert told_in_turn(out) == ["now", "e-0", "e-1", "e-2"]
+    assert journal[:3] == [f"produced {topics.LEDGER}", f"produced {URGENT}", f"produced {SEEN}"]
+    assert enricher.engine.in_flight.watermarks() == {TP(topics.STATUS, 0): 4}
+
+
+async def test_it_does_not_overtake_its_own_shipment(enricher: Enricher, out: Out) -> None:
+    """A correction that came before what it corrects would be taken for the first word."""
+    bulk = [published(offset, event(f"e-{offset}")) for offset in range(3)]
+    await take(enricher, *bulk, published(3, urgent("now")), published(4, event("later")))
+    assert told_in_turn(out) == ["e-0", "e-1", "e-2", "now", "later"]
+
+
+@pytest.mark.usefixtures("two_shipments")
+async def test_an_urgent_event_of_a_document_does_not_wait_for_the_others(enricher: Enricher, out: Out) -> None:
+    document = [*(event(f"e-{number}") for number in range(3)), urgent("now", shipment="s-2")]
+    await take(enricher, published(0, document, key=b"s-1"), published(1, event("next")))
+    (sent_on,) = out.on(topics.STATUS_AGAIN)
+    assert out.records[0] == sent_on, "to its own key, before anything else"
+    assert told_in_turn(out) == ["e-0", "e-1", "e-2", "next"]
+    assert enricher.engine.in_flight.watermarks() == {TP(topics.STATUS, 0): 2}
+
+
+@pytest.mark.usefixtures("two_shipments")
+async def test_an_urgent_event_that_comes_during_a_turn_goes_before_its_rest(enricher: Enricher, out: Out) -> None:
+    come: list[Fetch] = []
+
+    def admit(*records: Consumed) -> Fetch:
+        return enricher.engine.in_flight.admit(TP(topics.STATUS, 0), records)
+
+    async def meanwhile(records: Sequence[Record]) -> dict[int, int]:
+        if bodies(out) == [] and not come:
+            late = [published(5, event("late")), published(6, urgent("now", shipment="s-2"), key=b"s-2")]
+            come.append(admit(*late))
+        return await whole(records)
+
+    whole, out.send_all = out.send_all, meanwhile  # type: ignore[method-assign]
+    come.append(admit(*(published(offset, event(f"e-{offset}")) for offset in range(5))))
+    await enricher.process(Turn(come))
+    assert told_in_turn(out) == ["e-0", "e-1", "now", "e-2", "e-3", "e-4", "late"]
+    assert enricher.engine.in_flight.watermarks() == {TP(topics.STATUS, 0): 7}
+
+
+async def test_no_more_is_taken_apart_ahead_than_a_window_holds(
+    enricher: Enricher, out: Out, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A thousand documents of a thousand events each would take gigabytes."""
+    monkeypatch.setattr("agents.enrich.EVENTS_AHEAD", 4)
+    read: list[int] = []
+    found = Enricher._found
+
+    def counting(self: Enricher, record: FetchedRecord, now_ms: int) -> Iterator[tuple[Trail, StatusEvent | Refusal]]:
+        read.append(len(bodies(out)))
+        return found(self, record, now_ms)
+
+    monkeypatch.setattr(Enricher, "_found", counting)
+    await take(enricher, *(published(number, [event(f"{number}-{i}") for i in range(3)]) for number in range(4)))
+    assert bodies(out) == [f"{number}-{i}" for number in range(4) for i in range(3)]
+    assert read == [0, 0, 4, 6], "each as soon as fewer than four events wait"
+
+
+async def test_a_turn_whose_first_fetch_has_ended_does_not_outlive_its_partitions(enricher: Enricher, out: Out) -> None:
+    async def late(records: Sequence[Record]) -> dict[int, int]:
+        if records and records[0].topic == SEEN:
+            keep.append(len(bodies(out)))
+        if len(keep) == 2:
+            enricher.engine.reset()
+        return await whole(records)
+
+    keep: list[int] = []
+    whole, out.send_all = out.send_all, late  # type: ignore[method-assign]
+    events = [published(offset, event(f"e-{offset}")) for offset in range(6)]
+    fetches = [enricher.engine.in_flight.admit(TP(topics.STATUS, 0), some) for some in (events[:2], events[2:])]
+    with pytest.raises(Drained):
+        await enricher.process(Turn(fetches))
+    assert bodies(out) == ["e-0", "e-1", "e-2", "e-3"]
+
+
 async def test_what_was_not_durable_is_not_seen(enricher: Enricher, seen: SeenEvents, out: Out) -> None:
     out.fails.add(BULK)
     with pytest.raises(ProduceFailed):
@@ -295,7 +398,7 @@ async def test_what_was_not_durable_is_not_seen(enricher: Enricher, seen: SeenEv
 
 async def test_a_notification_goes_to_its_lane_under_its_recipients_key(enricher: Enricher, out: Out) -> None:
     await take(enricher, published(0, event()), published(1, event("e-2", status="HOLD")))
-    (bulk,), (urgent,) = out.on(BULK), out.on("herald.sms.urgent.v1")
+    (bulk,), (urgent,) = out.on(BULK), out.on(URGENT)
     assert bulk.key == urgent.key == b"anna"
     assert [line["notifications"][0]["lane"] for line in out.values(topics.LEDGER)] == ["bulk", "urgent"]  # type: ignore[index]
 

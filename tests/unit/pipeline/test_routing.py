@@ -1,12 +1,16 @@
-"""Who is told, on what, how urgently."""
+"""Who is told, on what, how urgently, before whom."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pipeline.events import StatusEvent
 from pipeline.notifications import Channel, Lane, notification_id
-from pipeline.routing import choose, lane_of
+from pipeline.routing import choose, lane_of, urgent_first
 from pipeline.subscriptions import Recipient, Subscription
 from pipeline.vocabulary import Classifier, StatusCode
 
@@ -70,3 +74,62 @@ def test_the_same_instant_in_another_zone_gives_the_same_notification_id() -> No
     later = event(StatusCode.ARRI, revision=datetime.fromisoformat("2026-11-23T07:00:01Z"))
     ids = [notification_id(each.key, "anna", Channel.SMS) for each in (one, same, later)]
     assert ids[0] == ids[1] != ids[2]
+
+
+@dataclass(frozen=True)
+class Waits:
+    """``event`` is None for what is none."""
+
+    place: int
+    event: StatusEvent | None
+
+
+def line(*words: str) -> list[Waits]:
+    """``a`` is an event of shipment a, ``a!`` an urgent one, ``-`` none at all."""
+    return [
+        Waits(
+            place,
+            None
+            if word == "-"
+            else StatusEvent(
+                event_id=str(place),
+                shipment_id=word[0],
+                status=StatusCode.HOLD if word.endswith("!") else StatusCode.ARRI,
+                occurred_at=datetime(2026, 11, 23, tzinfo=UTC),
+            ),
+        )
+        for place, word in enumerate(words)
+    ]
+
+
+def places(waiting: Sequence[Waits]) -> list[int]:
+    return [one.place for one in waiting]
+
+
+@pytest.mark.parametrize(
+    ("words", "first"),
+    [
+        ("a b c", []),
+        ("a b c!", [2]),
+        ("a b a! c", [0, 2]),
+        ("a! b a", [0]),
+        ("a b! a! b a!", [0, 1, 2, 4]),
+        ("- a! -", [1]),
+        ("", []),
+    ],
+)
+def test_urgent_events_go_first_with_what_came_before_them_of_their_shipment(words: str, first: list[int]) -> None:
+    urgent, rest = urgent_first(line(*words.split()))
+    assert places(urgent) == first
+    assert places(rest) == [place for place in range(len(words.split())) if place not in first]
+
+
+@given(st.lists(st.sampled_from(["a", "b", "c", "a!", "b!", "c!", "-"]), max_size=30))
+def test_nothing_overtakes_within_a_shipment_and_no_urgent_event_is_left_behind(words: list[str]) -> None:
+    waiting = line(*words)
+    urgent, rest = urgent_first(waiting)
+    assert sorted(places(urgent + rest)) == places(waiting)
+    assert not any(one.event and lane_of(one.event) is Lane.URGENT for one in rest)
+    for shipment in "abc":
+        of_it = [one.place for one in urgent + rest if one.event and one.event.shipment_id == shipment]
+        assert of_it == sorted(of_it)

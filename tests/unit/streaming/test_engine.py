@@ -8,7 +8,7 @@ import pytest
 from faust.types.tuples import TP
 
 from pipeline.halting import HaltCause
-from streaming.engine import Drained, Engine
+from streaming.engine import Drained, Engine, Turn
 from streaming.halt import Halt
 from streaming.inflight import Fetch
 from tests.fakes import Consumed, Membership, turns, until
@@ -128,6 +128,29 @@ async def test_what_arrives_during_a_turn_makes_the_next_one(
     agent.open.set()
     await until(lambda: engine.in_flight.watermarks() == {HERE: 3})
     assert agent.turns == [[0], [1, 2]]
+
+
+async def test_a_turn_may_take_in_what_arrives_during_it(engine: Engine, stream: Stream) -> None:
+    gone, first, second = arrived(engine, 0), arrived(engine, 1), arrived(engine, 2)
+    come: list[list[int]] = []
+    went_on = asyncio.Event()
+
+    async def process(turn: Turn) -> None:
+        stream.put(gone, second)
+        await went_on.wait()
+        come.append([fetch.end for fetch in turn.more()])
+        come.append([fetch.end for fetch in turn.more()])
+
+    running = asyncio.create_task(engine.feed(stream, process))  # type: ignore[arg-type]
+    stream.put(first)
+    await turns()
+    gone.live = False
+    went_on.set()
+    await until(lambda: len(come) == 2)
+    await turns()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    assert come == [[3], []], "what is gone is left out, and nothing is given twice, nor in a turn of its own"
 
 
 async def test_a_bug_in_an_agent_ends_the_process_and_commits_nothing(
