@@ -36,12 +36,12 @@ def device(number: int) -> str:
 
 
 def status_events(
-    seed: str, events: int, *, shipments: int = SHIPMENTS, statuses: Sequence[str] = STATUSES
+    seed: str, events: int, *, first: int = 0, shipments: int = SHIPMENTS, statuses: Sequence[str] = STATUSES
 ) -> Iterator[Keyed]:
-    """Events in our own JSON, each of an id of its own, spread over the shipments."""
+    """Events in our own JSON, each of an id of its own, spread over so many shipments from the ``first`` on."""
     dice = random.Random(seed)
     for i in range(events):
-        shipment_id = shipment(dice.randrange(shipments))
+        shipment_id = shipment(first + dice.randrange(shipments))
         event = {
             "event_id": str(uuid.UUID(int=dice.getrandbits(128))),
             "shipment_id": shipment_id,
