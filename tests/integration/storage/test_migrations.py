@@ -7,8 +7,10 @@ from pathlib import Path
 
 import asyncpg
 import pytest
+from click.testing import CliRunner, Result
 
 import storage
+from cli.migrate import migrate as command
 from cli.retention import make_partitions
 from pipeline.errors import StorageUnavailable
 from stack.liquibase import Liquibase
@@ -154,3 +156,22 @@ async def test_the_swap_reads_no_row_and_builds_no_index(empty_database: str, be
     assert set(before_it) <= set(await fetch(empty_database, FILES))
     names = "notification_outcome_undated,event_ledger_undated"
     assert await fetch(empty_database, SCANS.format(names=names)) == [scanned]
+
+
+async def test_the_last_changeset_alone_is_taken_back_by_command(empty_database: str, make) -> None:
+    """As on the way to the release before: rows stay, and what that release knows of is as it was."""
+
+    def migrate(*arguments: str, said: str = "") -> Result:
+        runner = CliRunner(env={"HERALD_POSTGRES": empty_database})
+        return runner.invoke(command, list(arguments), input=said)
+
+    assert (await asyncio.to_thread(migrate)).exit_code == 0
+    shape = await fetch(empty_database, COLUMNS)
+    await store(empty_database, [make.outcome(first_seen_at=TODAY)])
+    back = await asyncio.to_thread(migrate, "--rollback", "1", said="y\n")
+    assert (back.exit_code, back.output.splitlines()[1]) == (0, "0007-replay-of")
+    gone = {tuple(column)[:2] for column in shape} - {tuple(one)[:2] for one in await fetch(empty_database, COLUMNS)}
+    assert gone == {("notification_outcome", "replay_of")}
+    assert (await counts(empty_database))[0] == 1
+    assert (await asyncio.to_thread(migrate)).exit_code == 0
+    assert await fetch(empty_database, COLUMNS) == shape

@@ -7,11 +7,13 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import migrate as module
+from cli.doctor_probes import CannotAsk
 from cli.stack import MIGRATIONS
 from stack import StackError
 
 DSN = "postgresql://somebody@db.example.org/herald"
 QUESTION = "This deletes every outcome"
+CHANGESETS = ["0001-outcomes", "0002-ledger", "0003-view"]
 
 
 class Change(NamedTuple):
@@ -34,6 +36,9 @@ class Liquibase:
     def rollback_all(self) -> None:
         self._done.append(Change("rollback", self._dsn))
 
+    def rollback(self, count: int) -> None:
+        self._done.append(Change(f"rollback of {count}", self._dsn))
+
 
 @pytest.fixture
 def done(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
@@ -47,7 +52,12 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     monkeypatch.setattr(module, "Liquibase", liquibase)
     monkeypatch.setattr(module, "make_partitions", lambda dsn: done.append(Change("partitions", dsn)))
     monkeypatch.setattr(module, "check", lambda server, address, cancelled: None)
+    monkeypatch.setattr(module, "applied_changesets", applied)
     return done
+
+
+async def applied(dsn: str, timeout_s: float) -> list[str]:
+    return CHANGESETS
 
 
 def migrate(*arguments: str, said: str = "") -> Result:
@@ -75,13 +85,51 @@ def test_a_rollback_that_was_confirmed_takes_everything_back_and_nothing_else(do
     assert (result.exit_code, done) == (0, [Change("rollback", DSN)])
 
 
+def test_a_rollback_of_some_names_them_the_latest_first_and_asks(done: list[Change]) -> None:
+    result = migrate("--rollback", "2", said="y\n")
+    assert result.output.splitlines()[:3] == ["would be taken back:", "0003-view", "0002-ledger"]
+    assert "[y/N]" in result.output
+    assert (result.exit_code, done) == (0, [Change("rollback of 2", DSN)])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "says"),
+    [
+        pytest.param(["--rollback", "1"], "n\n", "0003-view", id="not confirmed"),
+        pytest.param(["--rollback", "3"], "y\n", "there are 3 changesets; --rollback-all", id="all of them"),
+        pytest.param(["--rollback", "0"], "y\n", "x>=1", id="none"),
+        pytest.param(["--rollback", "1", "--rollback-all"], "y\n", "only one of them", id="both"),
+    ],
+)
+def test_a_rollback_of_some_that_is_not_meant_does_nothing(
+    done: list[Change], arguments: list[str], said: str, says: str
+) -> None:
+    result = migrate(*arguments, said=said)
+    assert says in result.output
+    assert (bool(result.exit_code), done) == (True, [])
+
+
+def test_a_postgres_that_does_not_say_what_was_run_is_named(
+    done: list[Change], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(dsn: str, timeout_s: float) -> list[str]:
+        raise CannotAsk("TimeoutError")
+
+    monkeypatch.setattr(module, "applied_changesets", silent)
+    result = migrate("--rollback", "1", said="y\n")
+    assert "HERALD_POSTGRES: TimeoutError" in result.output
+    assert (result.exit_code, done) == (1, [])
+
+
 def test_without_it_nobody_is_asked_and_partitions_follow_the_schema(done: list[Change]) -> None:
     result = migrate(said="y\n")
     assert QUESTION not in result.output
     assert (result.exit_code, done) == (0, [Change("update", DSN), Change("partitions", DSN)])
 
 
-@pytest.mark.parametrize("arguments", [[], ["--rollback-all"]], ids=["forwards", "back"])
+@pytest.mark.parametrize(
+    "arguments", [[], ["--rollback-all"], ["--rollback", "1"]], ids=["forwards", "back", "one back"]
+)
 def test_a_postgres_that_does_not_answer_is_named_before_anybody_is_asked(
     done: list[Change], monkeypatch: pytest.MonkeyPatch, arguments: list[str]
 ) -> None:
