@@ -5,10 +5,12 @@ Shapes come from the types that the pipeline itself encodes and decodes with; wh
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
+from pipeline.documents import MAX_EVENTS
 from pipeline.events import StatusEvent
 from pipeline.ledger import EventRecord
 from pipeline.outcomes import FINAL_STATUSES, Outcome
@@ -17,10 +19,10 @@ from topics import LEDGER, OUTCOMES, STATUS, SUBSCRIPTIONS
 
 FOLDER = Path(__file__).parent
 
-CONTRACTS: dict[str, type[msgspec.Struct]] = {
+CONTRACTS: dict[str, Any] = {
     OUTCOMES: Outcome,
     LEDGER: EventRecord,
-    STATUS: StatusEvent,
+    STATUS: StatusEvent | Annotated[list[StatusEvent], Meta(min_length=1, max_length=MAX_EVENTS)],
     SUBSCRIPTIONS: Subscription,
 }
 

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from docs.contracts import generate
+from pipeline.documents import MAX_EVENTS, decode
 from pipeline.events import StatusEvent
 from pipeline.ledger import Born, Disposition, EventRecord, Source
 from pipeline.notifications import Channel, Lane
@@ -135,6 +136,13 @@ def test_what_the_pipeline_writes_is_valid(topic: str, record: msgspec.Struct) -
 def test_what_it_never_writes_is_not(topic: str, record: msgspec.Struct, change: dict[str, Any]) -> None:
     with pytest.raises(jsonschema.ValidationError):
         validator(topic).validate({**json.loads(msgspec.json.encode(record)), **change})
+
+
+@pytest.mark.parametrize(("events", "good"), [(1, True), (MAX_EVENTS, True), (0, False), (MAX_EVENTS + 1, False)])
+def test_an_array_of_events_is_valid_where_it_is_taken(events: int, good: bool) -> None:
+    value = msgspec.json.encode([EVENT] * events)
+    assert validator(generate.STATUS).is_valid(json.loads(value)) is good
+    assert (decode(value, None) == [EVENT] * events and events > 0) is good
 
 
 def test_descriptions_are_for_fields_that_exist() -> None:
