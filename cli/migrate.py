@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import click
 
-from cli.doctor_probes import CannotAsk, applied_changesets
+from cli.doctor_kafka import CannotAsk
+from cli.doctor_probes import applied_changesets
 from cli.retention import make_partitions
 from cli.stack import MIGRATIONS, failures
 from settings import Settings

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from cli import migrate as module
-from cli.doctor_probes import CannotAsk
+from cli.doctor_kafka import CannotAsk
 from cli.stack import MIGRATIONS
 from stack import StackError
 
