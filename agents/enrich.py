@@ -249,6 +249,7 @@ class Enricher:
                 now=part.now,
                 renderer=self.renderer,
                 policy=self.policy,
+                replay=trail.replay,
             )
         except Exception as bug:  # in the decision alone: a table that cannot be read ends the process
             log.exception("no decision", topic=record.topic, partition=partition, offset=record.offset)

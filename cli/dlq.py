@@ -1,5 +1,6 @@
 """``herald dlq``: what could not be done, why, and another try once the cause is gone."""
 
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -80,7 +81,14 @@ def replay(ids: tuple[str, ...], selection: Selection, yes: bool, again: bool, p
     refuse_everything(selection)
     settings = Settings()
     found = find(settings, selection, with_values=True)
-    plan = make_plan(found.letters, found.histories, again=again, parked=parked, in_doubt=asks_for_doubt(selection))
+    plan = make_plan(
+        found.letters,
+        found.histories,
+        again=again,
+        parked=parked,
+        in_doubt=asks_for_doubt(selection),
+        seen_since_ms=round(1_000 * (time.time() - settings.seen_for_s)),
+    )
     console = Console()
     if not yes:
         if found.letters:

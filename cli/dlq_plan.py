@@ -1,6 +1,6 @@
 """Where does a dead letter go when it is replayed? Decided from its reason, its origin and its value.
 
-reason `template`            nowhere: enrich would pass the event over as a repeat
+reason `template`            its event to herald.status.v1: enrich tells those whose text could not be made
 cargo.status.v1              back to it, as it was
 herald.status.v1             to cargo.status.v1, as it was: there it gets coordinates, and a line in the ledger, anew
 cargo.subscriptions.v1       back to it, as it was
@@ -19,12 +19,14 @@ import msgspec
 
 import topics
 from agents.turn import CONTENT_TYPE, encode, ledger_record, outcome_record
-from pipeline import deadletters, dlq_marks, events, strict_json
+from pipeline import deadletters, dlq_marks, documents, events, strict_json
 from pipeline import trail as trails
 from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.deadletters import DeadLetter
 from pipeline.dlq_marks import NOTHING, Act, Histories, History, Mark
+from pipeline.documents import ContentType
 from pipeline.errors import InvalidInput
+from pipeline.events import StatusEvent
 from pipeline.ledger import EventRecord
 from pipeline.notifications import Notification
 from pipeline.outcomes import Outcome
@@ -44,7 +46,7 @@ ALREADY = "replayed already; --again does it once more"
 IS_PARKED = "parked; --parked takes what is"
 IS_NOT_PARKED = "not parked"
 IN_DOUBT = "in doubt: ask the provider; --reason in-doubt or an ID takes it"
-REPEAT = "enrich would pass it over as a repeat; publish the event at a later revision"
+FORGOTTEN = "older than HERALD_SEEN_FOR_S: who has been told of its event is not known any more"
 MAY_BE_TOLD = "may have been told already"
 OVERWRITES = "overwrites what was published for its shipment since"
 
@@ -102,10 +104,16 @@ class Plan:
 
 
 def make_plan(
-    letters: Iterable[DeadLetter], done: Histories, *, again: bool, parked: bool = False, in_doubt: bool = False
+    letters: Iterable[DeadLetter],
+    done: Histories,
+    *,
+    again: bool,
+    parked: bool = False,
+    in_doubt: bool = False,
+    seen_since_ms: int = 0,
 ) -> Plan:
     """In the order of ``letters``. What is parked is replayed only with ``parked``, and then nothing else; what died in
-    doubt only with ``in_doubt``.
+    doubt only with ``in_doubt``. Enrich remembers events ``seen_since_ms``.
     """
     plan = Plan([], [])
     for subject, same in by_subject(letters).items():
@@ -115,6 +123,9 @@ def make_plan(
             continue
         if not in_doubt and any(one.trail.reason == DeadLetterReason.IN_DOUBT for one in same):
             plan.kept.append(Kept(same, IN_DOUBT))
+            continue
+        if any(one.trail.reason == DeadLetterReason.TEMPLATE and one.record.at_ms < seen_since_ms for one in same):
+            plan.kept.append(Kept(same, f"not replayable: {FORGOTTEN}"))
             continue
         try:
             plan.replays.append(Replay(same, history.replays + 1, route_of(same[0])))
@@ -146,7 +157,8 @@ def route_of(letter: DeadLetter) -> Route:
     """Raises NotReplayable."""
     origin = letter.trail.origin_topic
     if letter.trail.reason == DeadLetterReason.TEMPLATE:
-        raise NotReplayable(REPEAT)
+        event = _event_of(letter)
+        return Route(topics.STATUS_AGAIN, lambda number, now: [_event_again(letter, event, number)])
     if origin in INPUT:
         return _as_it_was(letter, INPUT[origin], OVERWRITES if origin == topics.SUBSCRIPTIONS else "")
     if letter.notification_id is not None:
@@ -166,6 +178,31 @@ def _as_it_was(letter: DeadLetter, target: str, note: str = "") -> Route:
     kept = [(name, raw) for name, raw in letter.record.headers if name.lower() == CONTENT_TYPE]
     record = Record(target, letter.record.key, letter.record.value, [*kept])
     return Route(target, lambda number, now: [record], note)
+
+
+def _event_of(letter: DeadLetter) -> StatusEvent:
+    """The one of its document whose text could not be made."""
+    found = documents.decode(letter.record.value, trails.header(letter.record.headers, CONTENT_TYPE))
+    # What has been on its way here before is an event by itself, whatever its place in the document was.
+    event = found[letter.trail.origin_index if len(found) > letter.trail.origin_index else 0]
+    if isinstance(event, InvalidInput):
+        raise NotReplayable(f"enrich would refuse it: {event}")
+    return event
+
+
+def _event_again(letter: DeadLetter, event: StatusEvent, number: int) -> Record:
+    """Its coordinates are the dead letter's from now on, and its number counts on from that of a replay before."""
+    number += letter.trail.replay
+    trail = Trail(
+        first_seen_ms=letter.trail.first_seen_ms,
+        origin_topic=topics.DLQ,
+        origin_partition=letter.record.partition,
+        origin_offset=letter.record.offset,
+        origin_index=number,
+        replay=number,
+    )
+    headers = [(CONTENT_TYPE, ContentType.OWN.encode()), *trails.write(trail)]
+    return Record(topics.STATUS_AGAIN, event.shipment_id.encode(), encode(event), headers)
 
 
 def _told_again(letter: DeadLetter) -> Route:

@@ -12,6 +12,7 @@ with two broken events leaves two. One replay does for all of them.
 
     dead letter of     subject
     a notification     the notification's id
+    a template         its event: the first coordinates and the bytes, and its place in the document
     anything else      its first coordinates and its bytes: the same bytes published again are another thing
 """
 
@@ -24,6 +25,7 @@ import msgspec
 
 from pipeline import dlq_marks, dlq_search, strict_json
 from pipeline import trail as trails
+from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.dlq_marks import Mark
 from pipeline.errors import InvalidInput
 from pipeline.ledger import Born, Disposition, EventRecord, Source
@@ -162,7 +164,10 @@ def _subject(trail: Trail, value: bytes | None, told: Notification | None) -> st
     if told:
         return f"notification {told.id}"
     digest = hashlib.blake2b(value or b"", digest_size=16).hexdigest()
-    return f"{trail.origin_topic}/{trail.origin_partition}/{trail.origin_offset} {digest}"
+    place = f"{trail.origin_topic}/{trail.origin_partition}/{trail.origin_offset}"
+    if trail.reason == DeadLetterReason.TEMPLATE and trail.origin_index:
+        place += f"/{trail.origin_index}"
+    return f"{place} {digest}"
 
 
 def renew(notification: Notification, replay: int, now: datetime) -> Notification:

@@ -7,6 +7,8 @@
     subscribed, but nobody wants this       `silent`
     otherwise                               `accepted`: a notification for each recipient and channel
 
+    a replay of its `template` dead letter  as if only those subscribed whose text could not be made
+
 Looks are counted, not seconds, and the last one counts only when every subscription that has been published is known
 here: after an outage both are read from a backlog, in no order between them.
 
@@ -14,6 +16,7 @@ A later revision of an event is told as a correction. The same record read again
 the table of seen events was written after its notifications were durable, so it is passed over.
 """
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import accumulate
@@ -23,17 +26,23 @@ import msgspec
 
 from pipeline.events import StatusEvent
 from pipeline.ledger import Born, Disposition, EventRecord, Source
-from pipeline.notifications import Channel, Notification, notification_id
+from pipeline.notifications import Channel, Notification, notification_id, replay_id
 from pipeline.rendering import Rendered, TemplateError
 from pipeline.routing import choose
 from pipeline.subscriptions import Recipient, Subscription
 
 
 class SeenRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
-    """The row of an event that has been dealt with, under its `StatusEvent.identity`."""
+    """The row of an event that has been dealt with, under its `StatusEvent.identity`.
+
+    ``failed`` are the notifications whose text could not be made, by the ids that they were born with; ``replay`` is
+    the last one of their dead letter.
+    """
 
     revision: datetime | None
     source: Source
+    failed: tuple[str, ...] = ()
+    replay: Source | None = None
 
 
 class Renderer(Protocol):
@@ -104,14 +113,18 @@ def decide(
     now: datetime,
     renderer: Renderer,
     policy: EnrichPolicy,
+    replay: int = 0,
 ) -> EnrichDecision:
     """``seen`` and ``subscription`` are rows of the tables; ``waited`` is how often the event has waited already.
 
     ``caught_up``: every subscription that has been published so far is in the table. ``first_seen_at`` goes with
-    ``source``.
+    ``source``. ``replay`` counts from 1 where it is replayed for a
+    text that could not be made, and ``source`` is its dead letter then.
     """
-    if seen is not None and seen.source == source:
+    if seen is not None and source in (seen.source, seen.replay):
         return PassOver()
+    if replay:
+        return _replayed(event, source, first_seen_at, seen, subscription, now, renderer, policy, replay)
     if event.retracted:
         row = SeenRow(revision=event.revision, source=source)
         return Settled(record=_record(event, source, first_seen_at, Disposition.RETRACTED, now), seen=row)
@@ -133,10 +146,77 @@ def _tell(
     renderer: Renderer,
     policy: EnrichPolicy,
 ) -> Settled:
+    notifications, failed = _told(event, first_seen_at, subscription, now, renderer, policy)
+    everyone = (*notifications, *(one.notification for one in failed))
+    if not everyone:
+        return Settled(record=_record(event, source, first_seen_at, Disposition.SILENT, now))
+    return Settled(
+        record=_record(event, source, first_seen_at, Disposition.ACCEPTED, now, everyone),
+        notifications=tuple(notifications),
+        failed=tuple(failed),
+        seen=SeenRow(revision=event.revision, source=source, failed=tuple(one.notification.id for one in failed)),
+    )
+
+
+def _replayed(
+    event: StatusEvent,
+    source: Source,
+    first_seen_at: datetime,
+    seen: SeenRow | None,
+    subscription: Subscription | None,
+    now: datetime,
+    renderer: Renderer,
+    policy: EnrichPolicy,
+    replay: int,
+) -> Settled:
+    """Told to those alone whose text could not be made; the ledger's line is the replay's."""
+
+    def line(disposition: Disposition, *born: Notification) -> EventRecord:
+        record = _record(event, source, first_seen_at, disposition, now, born)
+        why = f"replay {replay} of the dead letter {source.partition}-{source.offset}"
+        return msgspec.structs.replace(record, status=None, reason=why)
+
+    if seen is None or not seen.failed or seen.revision != event.revision:
+        # Without its row nobody knows who has been told, and told twice is worse; a later revision has told them.
+        return Settled(record=line(Disposition.REPEATED))
+    if subscription is None:
+        return Settled(record=line(Disposition.UNSUBSCRIBED))
+    notifications, failed = _told(
+        event, first_seen_at, subscription, now, renderer, policy, only=frozenset(seen.failed), replay=replay
+    )
+    everyone = (*notifications, *(one.notification for one in failed))
+    if not everyone:
+        return Settled(record=line(Disposition.SILENT))
+    still = tuple(one.notification.replay_of for one in failed if one.notification.replay_of)
+    return Settled(
+        record=line(Disposition.ACCEPTED, *everyone),
+        notifications=tuple(notifications),
+        failed=tuple(failed),
+        seen=msgspec.structs.replace(seen, failed=still, replay=source),
+    )
+
+
+def _told(
+    event: StatusEvent,
+    first_seen_at: datetime,
+    subscription: Subscription,
+    now: datetime,
+    renderer: Renderer,
+    policy: EnrichPolicy,
+    *,
+    only: Set[str] | None = None,
+    replay: int = 0,
+) -> tuple[list[Notification], list[Failed]]:
+    """A notification for each recipient and channel; with ``only``, anew for those whose first ids these are."""
     notifications: list[Notification] = []
     failed: list[Failed] = []
     expires_at = now + timedelta(seconds=policy.expire_after_s)
     for told in choose(event, subscription):
+        id, replay_of = notification_id(event.key, told.recipient.recipient_id, told.channel), None
+        if only is not None:
+            if id not in only:
+                continue
+            id, replay_of = replay_id(id, replay), id
         error = None
         try:
             text = renderer.render(event, told.recipient, told.channel)
@@ -144,7 +224,7 @@ def _tell(
             error = caught
             text = Rendered(title="", body="", template=caught.template, template_version=0, locale="")
         notification = Notification(
-            id=notification_id(event.key, told.recipient.recipient_id, told.channel),
+            id=id,
             event_id=event.event_id,
             shipment_id=event.shipment_id,
             recipient=told.recipient.recipient_id,
@@ -159,20 +239,13 @@ def _tell(
             created_at=now,
             expires_at=expires_at,
             first_seen_at=first_seen_at,
+            replay_of=replay_of,
         )
         if error is None:
             notifications.append(notification)
         else:
             failed.append(Failed(notification=notification, error=error))
-    everyone = (*notifications, *(one.notification for one in failed))
-    if not everyone:
-        return Settled(record=_record(event, source, first_seen_at, Disposition.SILENT, now))
-    return Settled(
-        record=_record(event, source, first_seen_at, Disposition.ACCEPTED, now, everyone),
-        notifications=tuple(notifications),
-        failed=tuple(failed),
-        seen=SeenRow(revision=event.revision, source=source),
-    )
+    return notifications, failed
 
 
 def refused(reason: str, source: Source, first_seen_at: datetime, now: datetime) -> EventRecord:

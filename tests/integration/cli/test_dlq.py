@@ -340,7 +340,7 @@ def test_what_cannot_be_replayed_is_said(kafka: str, published: Consumer) -> Non
     (unrendered,) = die(kafka, refused(b"{}", reason="template"))
     result = run(kafka, "replay", unrendered, "--yes")
     assert result.exit_code == 0
-    assert "not replayable: enrich would pass it over" in result.output
+    assert "not replayable: enrich would refuse it" in result.output
     arrived(published, 0)
 
 

@@ -1,5 +1,6 @@
 """Each kind of dead letter goes back where another try can work, or says why none can."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,23 +11,25 @@ import topics
 from agents.turn import encode, ledger_record, outcome_record
 from cli.dlq_plan import (
     ALREADY,
+    FORGOTTEN,
     IN_DOUBT,
     IS_NOT_PARKED,
     IS_PARKED,
     MAY_BE_TOLD,
     OVERWRITES,
     PUBLIC,
-    REPEAT,
     NotReplayable,
     make_plan,
     mark_record,
     route_of,
 )
+from pipeline import documents
 from pipeline import trail as trails
 from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.deadletters import DeadLetter, Stored, read
 from pipeline.dlq_marks import Act, Histories, Mark, histories
 from pipeline.enrich import refused
+from pipeline.events import StatusEvent
 from pipeline.ledger import EventRecord, Source
 from pipeline.notifications import Channel, Lane, Notification, replay_id
 from pipeline.outcomes import Status, conclude
@@ -68,9 +71,10 @@ def letter(
     *,
     offset: int = 0,
     index: int = 0,
+    content_type: bytes = CONTENT_TYPE[1],
 ) -> DeadLetter:
     trail = Trail(origin_topic=origin, origin_index=index, reason=reason, attempts=6)
-    headers = [*trails.write(trail), CONTENT_TYPE]
+    headers = [*trails.write(trail), (CONTENT_TYPE[0], content_type)]
     found = read(
         Stored(partition=1, offset=offset, at_ms=0, key=b"EXB1", value=value, headers=headers),  # type: ignore[arg-type]
         PUBLIC,
@@ -138,7 +142,7 @@ def test_what_the_store_rejected_is_given_to_the_sink_again(origin: str, origina
 @pytest.mark.parametrize(
     ("origin", "value", "reason", "why"),
     [
-        (topics.STATUS, OWN, DeadLetterReason.TEMPLATE, REPEAT),
+        (topics.STATUS, b"{", DeadLetterReason.TEMPLATE, "enrich would refuse it"),
         (LANE, b"{", DeadLetterReason.INVALID_INPUT, "no notification"),
         (WAIT, b"{}", DeadLetterReason.INVALID_INPUT, "no notification"),
         (topics.OUTCOMES, b"{}", DeadLetterReason.INVALID_INPUT, "refuse it again"),
@@ -148,6 +152,48 @@ def test_what_the_store_rejected_is_given_to_the_sink_again(origin: str, origina
 def test_what_cannot_be_replayed_says_why(origin: str, value: bytes, reason: DeadLetterReason, why: str) -> None:
     with pytest.raises(NotReplayable, match=why):
         route_of(letter(origin, value, reason))
+
+
+EVENTS = [msgspec.structs.replace(msgspec.json.decode(OWN, type=StatusEvent), event_id=f"e-{one}") for one in range(3)]
+
+
+def unrendered(value: bytes, **where: int) -> DeadLetter:
+    return letter(topics.STATUS, value, DeadLetterReason.TEMPLATE, content_type=b"application/json", **where)
+
+
+@pytest.mark.parametrize(
+    ("value", "index", "event"), [(encode(EVENTS), 2, EVENTS[2]), (encode(EVENTS[1]), 2, EVENTS[1])]
+)
+def test_of_a_template_its_event_goes_to_enrich_under_the_dead_letters_coordinates(
+    value: bytes, index: int, event: StatusEvent
+) -> None:
+    """Out of its document, or as it stood when it came again."""
+    (record,) = route_of(unrendered(value, offset=4, index=index)).records(1, NOW)
+    assert (record.topic, record.key) == (topics.STATUS_AGAIN, event.shipment_id.encode())
+    assert documents.decode(record.value, trails.header(record.headers, "content-type")) == [event]  # type: ignore[arg-type]
+    trail = trails.read(record.headers, 0)  # type: ignore[arg-type]
+    assert trail == Trail(origin_topic=topics.DLQ, origin_partition=1, origin_offset=4, origin_index=1, replay=1)
+
+
+def test_what_has_failed_again_counts_on() -> None:
+    """Its notifications must not have the ids of those that the replay before has ended."""
+    before = unrendered(encode(EVENTS[0]))
+    failed = msgspec.structs.replace(before.trail, replay=3)
+    (record,) = route_of(replace(before, trail=failed)).records(2, NOW)
+    assert trails.read(record.headers, 0).replay == 5  # type: ignore[arg-type]
+
+
+def test_each_event_of_a_document_is_replayed_by_itself() -> None:
+    plan = make_plan([unrendered(encode(EVENTS), offset=one, index=one) for one in (0, 2)], {}, again=False)
+    assert len(plan.replays) == 2
+
+
+def test_a_template_is_not_replayed_once_enrich_has_forgotten_who_was_told() -> None:
+    old = unrendered(encode(EVENTS[0]))
+    other = letter(topics.STATUS, b"{")
+    plan = make_plan([old, other], {}, again=False, seen_since_ms=1)
+    assert [kept.why for kept in plan.kept] == [f"not replayable: {FORGOTTEN}"]
+    assert [replay.letters for replay in plan.replays] == [(other,)]
 
 
 def test_one_subject_is_replayed_once_for_all_its_letters() -> None:

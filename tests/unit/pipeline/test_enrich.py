@@ -19,7 +19,7 @@ from pipeline.enrich import (
 )
 from pipeline.events import StatusEvent
 from pipeline.ledger import Born, Disposition, Source
-from pipeline.notifications import Channel, Lane, notification_id
+from pipeline.notifications import Channel, Lane, notification_id, replay_id
 from pipeline.rendering import Rendered, TemplateError
 from pipeline.subscriptions import Recipient, Subscription
 from pipeline.vocabulary import StatusCode
@@ -70,10 +70,12 @@ def decided(
     caught_up: bool = True,
     policy: EnrichPolicy = POLICY,
     renderer: Texts | None = None,
+    source: Source = HERE,
+    replay: int = 0,
 ) -> Settled | Wait | PassOver:
     return decide(
         what or event(),
-        HERE,
+        source,
         seen=row,
         subscription=subscription,
         waited=waited,
@@ -82,6 +84,7 @@ def decided(
         now=T0,
         renderer=renderer or Texts(),
         policy=policy,
+        replay=replay,
     )
 
 
@@ -243,3 +246,73 @@ def test_the_ledger_has_a_line_for_what_is_no_event() -> None:
     line = refused("eventID: missing", HERE, SEEN_AT, T0)
     assert (line.disposition, line.reason, line.source) == (Disposition.REFUSED, "eventID: missing", HERE)
     assert (line.event_id, line.shipment_id, line.notifications) == (None, None, ())
+
+
+LETTER = Source(topic="herald.dlq.v1", partition=2, offset=9, index=1)
+SMS, EMAIL = (notification_id(event().key, "anna", channel) for channel in (Channel.SMS, Channel.EMAIL))
+
+
+def told_but_for_sms() -> SeenRow:
+    decision = decided(renderer=Texts(Channel.SMS))
+    assert isinstance(decision, Settled)
+    assert decision.seen is not None
+    return decision.seen
+
+
+def replayed(row: SeenRow | None, **fields: object) -> Settled:
+    decision = decided(row=row, **{"source": LETTER, "replay": 1, **fields})  # type: ignore[arg-type]
+    assert isinstance(decision, Settled)
+    return decision
+
+
+def test_a_replay_tells_those_alone_whose_text_could_not_be_made() -> None:
+    row = told_but_for_sms()
+    assert row.failed == (SMS,)
+    decision = replayed(row)
+    (told,) = decision.notifications
+    assert (told.channel, told.id, told.replay_of) == (Channel.SMS, replay_id(SMS, 1), SMS)
+    assert (told.first_seen_at, told.created_at) == (SEEN_AT, T0)
+    line = decision.record
+    assert (line.disposition, line.source, line.status) == (Disposition.ACCEPTED, LETTER, None)
+    assert line.reason == "replay 1 of the dead letter 2-9"
+    assert [one.id for one in line.notifications] == [told.id]
+    assert decision.seen == SeenRow(revision=row.revision, source=row.source, replay=LETTER)
+
+
+def test_a_replay_that_fails_again_can_be_replayed_under_another_number() -> None:
+    decision = replayed(told_but_for_sms(), renderer=Texts(Channel.SMS))
+    (failed,) = decision.failed
+    assert (failed.notification.id, failed.notification.replay_of) == (replay_id(SMS, 1), SMS)
+    assert decision.seen is not None
+    assert decision.seen.failed == (SMS,)
+    second = replayed(decision.seen, source=msgspec.structs.replace(LETTER, offset=10, index=2), replay=2)
+    assert [one.id for one in second.notifications] == [replay_id(SMS, 2)]
+
+
+@pytest.mark.parametrize(
+    ("row", "subscription", "becomes"),
+    [
+        pytest.param(None, SUBSCRIPTION, Disposition.REPEATED, id="nobody knows any more who was told"),
+        pytest.param(seen(), SUBSCRIPTION, Disposition.REPEATED, id="everybody was told"),
+        pytest.param(
+            SeenRow(revision=LATER, source=ELSEWHERE, failed=(SMS,)),
+            SUBSCRIPTION,
+            Disposition.REPEATED,
+            id="a later revision was told",
+        ),
+        pytest.param(told_but_for_sms(), None, Disposition.UNSUBSCRIBED, id="the subscription is gone"),
+        pytest.param(told_but_for_sms(), NOBODY, Disposition.SILENT, id="who was to be told has left"),
+    ],
+)
+def test_a_replay_tells_nobody_twice_and_nobody_who_has_left(
+    row: SeenRow | None, subscription: Subscription | None, becomes: Disposition
+) -> None:
+    decision = replayed(row, subscription=subscription)
+    assert (decision.record.disposition, decision.notifications) == (becomes, ())
+    assert decision.record.reason == "replay 1 of the dead letter 2-9"
+
+
+def test_a_replay_that_was_dealt_with_is_passed_over() -> None:
+    done = replayed(told_but_for_sms()).seen
+    assert isinstance(decided(row=done, source=LETTER, replay=1), PassOver)
+    assert isinstance(decided(row=done, source=ELSEWHERE), Settled)
