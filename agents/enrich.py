@@ -1,7 +1,7 @@
 """Status events in; notifications on their lanes, the ledger, waits for a subscription and dead letters out."""
 
 from collections import Counter, defaultdict, deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -143,16 +143,22 @@ class Enricher:
         waiting: deque[Waiting] = deque()
         # How many of the first in line are urgent: they do not wait for a part to be full.
         urgent = 0
-        come: Iterable[Fetch] = turn
+        others_next = False
+        come: Sequence[Fetch] = turn
+        catch_up_s = CATCH_UP_S
         while True:
-            await self._take_in(come, unread)
+            if come and not await self._take_in(come, unread, catch_up_s):
+                catch_up_s = 0.0  # once a turn is enough
             part = Part(self.clock_ms())
-            if self._read(unread, waiting, part.now_ms):
+            self._read(unread, waiting, part.now_ms)
+            if not urgent and not others_next:
                 urgent = _urgent_to_the_front(waiting)
             left = urgent or len(waiting)
             while left and len(part.out) < self.at_once:
                 self._one(waiting.popleft(), part)
                 left -= 1
+            # However many urgent ones keep coming: what they overtook goes on, too.
+            others_next = bool(urgent) and not left
             urgent = left if urgent else 0
             await self._keep(part)
             if not waiting and not unread:
@@ -160,24 +166,22 @@ class Enricher:
             await self.engine.go_on((waiting[0].arrived if waiting else unread[0]).fetch)
             come = turn.more()
 
-    async def _take_in(self, come: Iterable[Fetch], unread: deque[Arrived]) -> None:
-        if not (partitions := {fetch.tp.partition for fetch in come}):
-            return
+    async def _take_in(self, come: Sequence[Fetch], unread: deque[Arrived], limit_s: float) -> bool:
+        """Whether the subscriptions of their partitions are read."""
         # After a pause both are read from a backlog, and who has left must not be told, nor who has come be left out.
-        caught_up = await self.catch_up(partitions, CATCH_UP_S)
-        if not caught_up:
+        caught_up = await self.catch_up({fetch.tp.partition for fetch in come}, limit_s)
+        if not caught_up and limit_s:
             log.warning("subscriptions are not read to their end; events go by those that are")
         unread.extend(Arrived(record, fetch, caught_up) for fetch in come for record in fetch.records)
+        return caught_up
 
-    def _read(self, unread: deque[Arrived], waiting: deque[Waiting], now_ms: int) -> bool:
-        """Take apart what there is room for; whether that was anything."""
-        before = len(waiting)
+    def _read(self, unread: deque[Arrived], waiting: deque[Waiting], now_ms: int) -> None:
+        """Take apart what there is room for."""
         while unread and len(waiting) < EVENTS_AHEAD:
             arrived = unread.popleft()
             found = [Waiting(arrived, *one) for one in self._found(arrived.record, now_ms)]
             arrived.left = len(found)
             waiting.extend(found)
-        return len(waiting) > before
 
     async def _keep(self, part: Part) -> None:
         await self.out.send_all(part.out)
@@ -285,11 +289,13 @@ class Enricher:
                     record.key, record.value, trail, DeadLetterReason.TEMPLATE, str(failed.error), record.headers
                 )
             )
-        part.faults += bool(settled.failed and not settled.notifications)
+        # A replay is for the failed alone, and for as long as their template is wrong it fails for all of them.
+        part.faults += bool(settled.failed and not settled.notifications and not trail.replay)
         if settled.seen is not None:
             part.seen[record.partition][event.identity] = settled.seen
         part.out.extend(out)
-        part.dispositions[settled.record.disposition] += 1
+        if not trail.replay:
+            part.dispositions[settled.record.disposition] += 1
 
     def _wait(self, event: StatusEvent, trail: Trail, part: Part) -> None:
         tier_s = tier_for(trail.attempts + 1, 0.0, self.tiers_s)

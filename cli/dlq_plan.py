@@ -1,6 +1,7 @@
 """Where does a dead letter go when it is replayed? Decided from its reason, its origin and its value.
 
 reason `template`            its event to herald.status.v1: enrich tells those whose text could not be made
+a replay of such an event    the same
 cargo.status.v1              back to it, as it was
 herald.status.v1             to cargo.status.v1, as it was: there it gets coordinates, and a line in the ledger, anew
 cargo.subscriptions.v1       back to it, as it was
@@ -156,7 +157,7 @@ def mark_record(letter: DeadLetter, act: Act, by: str, *, why: str = "", replay:
 def route_of(letter: DeadLetter) -> Route:
     """Raises NotReplayable."""
     origin = letter.trail.origin_topic
-    if letter.trail.reason == DeadLetterReason.TEMPLATE:
+    if letter.trail.reason == DeadLetterReason.TEMPLATE or (origin == topics.DLQ and _is_event(letter.record.value)):
         event = _event_of(letter)
         return Route(topics.STATUS_AGAIN, lambda number, now: [_event_again(letter, event, number)])
     if origin in INPUT:
@@ -191,8 +192,7 @@ def _event_of(letter: DeadLetter) -> StatusEvent:
 
 
 def _event_again(letter: DeadLetter, event: StatusEvent, number: int) -> Record:
-    """Its coordinates are the dead letter's from now on, and its number counts on from that of a replay before."""
-    number += letter.trail.replay
+    """Its coordinates are the dead letter's from now on."""
     trail = Trail(
         first_seen_ms=letter.trail.first_seen_ms,
         origin_topic=topics.DLQ,

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import click
 
 from cli.doctor_kafka import CannotAsk
-from cli.doctor_probes import applied_changesets
+from cli.doctor_probes import applied_changesets, known_changesets
 from cli.retention import make_partitions
 from cli.stack import MIGRATIONS, failures
 from settings import Settings
@@ -53,4 +53,8 @@ def _last(dsn: str, count: int) -> Sequence[str]:
         raise click.ClickException(f"HERALD_POSTGRES: {error}") from error
     if count >= len(applied):
         raise click.ClickException(f"there are {len(applied)} changesets; --rollback-all takes all of them back")
-    return applied[::-1][:count]
+    last = applied[::-1][:count]
+    # Liquibase passes over what it does not know, and would take back others instead.
+    if unknown := set(last) - set(known_changesets()):
+        raise click.ClickException(f"{', '.join(sorted(unknown))}: of a later release, whose command takes it back")
+    return last

@@ -165,8 +165,8 @@ def _subject(trail: Trail, value: bytes | None, told: Notification | None) -> st
         return f"notification {told.id}"
     digest = hashlib.blake2b(value or b"", digest_size=16).hexdigest()
     place = f"{trail.origin_topic}/{trail.origin_partition}/{trail.origin_offset}"
-    if trail.reason == DeadLetterReason.TEMPLATE and trail.origin_index:
-        place += f"/{trail.origin_index}"
+    if trail.reason == DeadLetterReason.TEMPLATE:
+        place += f"/{trail.origin_index} text"
     return f"{place} {digest}"
 
 

@@ -31,18 +31,21 @@ from pipeline.rendering import Rendered, TemplateError
 from pipeline.routing import choose
 from pipeline.subscriptions import Recipient, Subscription
 
+# What is read again after a crash is of the last seconds.
+REPLAYS = 8
+
 
 class SeenRow(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """The row of an event that has been dealt with, under its `StatusEvent.identity`.
 
-    ``failed`` are the notifications whose text could not be made, by the ids that they were born with; ``replay`` is
-    the last one of their dead letter.
+    ``failed`` are the notifications whose text could not be made, by the ids that they were born with; ``replays`` are
+    the last `REPLAYS` of their dead letters.
     """
 
     revision: datetime | None
     source: Source
     failed: tuple[str, ...] = ()
-    replay: Source | None = None
+    replays: tuple[Source, ...] = ()
 
 
 class Renderer(Protocol):
@@ -121,9 +124,12 @@ def decide(
     ``source``. ``replay`` counts from 1 where it is replayed for a
     text that could not be made, and ``source`` is its dead letter then.
     """
-    if seen is not None and source in (seen.source, seen.replay):
+    if seen is not None and source in (seen.source, *seen.replays):
         return PassOver()
+    looks_left = waited < policy.waits + (0 if caught_up or not policy.waits else MORE_WAITS)
     if replay:
+        if subscription is None and looks_left and seen is not None and seen.failed:
+            return Wait()
         return _replayed(event, source, first_seen_at, seen, subscription, now, renderer, policy, replay)
     if event.retracted:
         row = SeenRow(revision=event.revision, source=source)
@@ -131,7 +137,7 @@ def decide(
     if seen is not None and not _is_later(event.revision, seen.revision):
         return Settled(record=_record(event, source, first_seen_at, Disposition.REPEATED, now))
     if subscription is None:
-        if waited < policy.waits + (0 if caught_up or not policy.waits else MORE_WAITS):
+        if looks_left:
             return Wait()
         return Settled(record=_record(event, source, first_seen_at, Disposition.UNSUBSCRIBED, now))
     return _tell(event, source, first_seen_at, subscription, now, renderer, policy)
@@ -176,23 +182,26 @@ def _replayed(
         why = f"replay {replay} of the dead letter {source.partition}-{source.offset}"
         return msgspec.structs.replace(record, status=None, reason=why)
 
-    if seen is None or not seen.failed or seen.revision != event.revision:
-        # Without its row nobody knows who has been told, and told twice is worse; a later revision has told them.
+    if seen is None:
+        # Nobody knows any more who has been told, and told twice is worse.
         return Settled(record=line(Disposition.REPEATED))
+    row = msgspec.structs.replace(seen, replays=(*seen.replays, source)[-REPLAYS:])
+    if not seen.failed or seen.revision != event.revision:
+        return Settled(record=line(Disposition.REPEATED), seen=row)
     if subscription is None:
-        return Settled(record=line(Disposition.UNSUBSCRIBED))
+        return Settled(record=line(Disposition.UNSUBSCRIBED), seen=row)
     notifications, failed = _told(
-        event, first_seen_at, subscription, now, renderer, policy, only=frozenset(seen.failed), replay=replay
+        event, first_seen_at, subscription, now, renderer, policy, only=frozenset(seen.failed), replay=source
     )
     everyone = (*notifications, *(one.notification for one in failed))
     if not everyone:
-        return Settled(record=line(Disposition.SILENT))
-    still = tuple(one.notification.replay_of for one in failed if one.notification.replay_of)
+        return Settled(record=line(Disposition.SILENT), seen=row)
+    told = {one.replay_of for one in notifications}
     return Settled(
         record=line(Disposition.ACCEPTED, *everyone),
         notifications=tuple(notifications),
         failed=tuple(failed),
-        seen=msgspec.structs.replace(seen, failed=still, replay=source),
+        seen=msgspec.structs.replace(row, failed=tuple(id for id in seen.failed if id not in told)),
     )
 
 
@@ -205,7 +214,7 @@ def _told(
     policy: EnrichPolicy,
     *,
     only: Set[str] | None = None,
-    replay: int = 0,
+    replay: Source | None = None,
 ) -> tuple[list[Notification], list[Failed]]:
     """A notification for each recipient and channel; with ``only``, anew for those whose first ids these are."""
     notifications: list[Notification] = []
@@ -213,10 +222,11 @@ def _told(
     expires_at = now + timedelta(seconds=policy.expire_after_s)
     for told in choose(event, subscription):
         id, replay_of = notification_id(event.key, told.recipient.recipient_id, told.channel), None
-        if only is not None:
+        if only is not None and replay is not None:
             if id not in only:
                 continue
-            id, replay_of = replay_id(id, replay), id
+            # Not its number alone: what fails again leaves a dead letter of its own, whose replays begin at 1.
+            id, replay_of = replay_id(id, f"{replay.partition}-{replay.offset}/{replay.index}"), id
         error = None
         try:
             text = renderer.render(event, told.recipient, told.channel)

@@ -68,8 +68,11 @@ def notification_id(event_key: str, recipient: str, channel: Channel) -> str:
     return _name_based(event_key, recipient, channel)
 
 
-def replay_id(dead_letter_id: str, replay: int) -> str:
-    """The id of the ``replay``-th telling (from 1) of a dead-lettered notification: final statuses never change."""
+def replay_id(dead_letter_id: str, replay: int | str) -> str:
+    """The id of a dead-lettered notification as it is told again: final statuses never change.
+
+    ``replay`` counts from 1, or names the replay among all that there may be.
+    """
     return _name_based(dead_letter_id, "replay", str(replay))
 
 

@@ -122,14 +122,14 @@ def test_a_text_that_could_not_be_made_is_told_by_a_replay_to_whom_it_was_not_to
     (letter,) = world.dead_letters(before)[shipment.key]
     assert letter.reason == "template"
 
-    first = replay_id(ids[Channel.SMS], 1)
+    first = replay_id(ids[Channel.SMS], f"{letter.id}/1")
     assert "1 replayed" in world.herald("dlq", "replay", letter.id, "--yes").stdout
     assert world.outcomes_of([first])[first]["status"] == Status.TECHNICAL_FAILURE, "nothing was put right yet"
     (again,) = (one for one in world.dead_letters(before)[shipment.key] if one.value and one.id != letter.id)
 
     world.subscribe(shipment)
     assert "1 replayed" in world.herald("dlq", "replay", again.id, "--yes").stdout
-    second = replay_id(ids[Channel.SMS], 2)
+    second = replay_id(ids[Channel.SMS], f"{again.id}/1")
     told = world.outcomes_of([second])[second]
     assert (told["status"], str(told["replay_of"])) == (Status.SENT, ids[Channel.SMS])
     assert len(world.accepted(Channel.SMS, {second})) == 1

@@ -164,6 +164,33 @@ async def test_no_event_is_decided_on_before_its_subscriptions_are_read(
     assert dispositions(out) == ["accepted"]
 
 
+async def test_a_turn_waits_once_for_subscriptions_that_do_not_come_to_their_end(
+    make: Callable[[], Enricher], out: Out
+) -> None:
+    limits: list[float] = []
+    come: list[Fetch] = []
+
+    async def in_vain(partitions: Iterable[int], limit_s: float) -> bool:
+        limits.append(limit_s)
+        return False
+
+    enricher = replace(make(), catch_up=in_vain)
+
+    def admit(*offsets: int) -> Fetch:
+        records = [published(offset, event(f"e-{offset}")) for offset in offsets]
+        return enricher.engine.in_flight.admit(TP(topics.STATUS, 0), records)
+
+    async def meanwhile(records: Sequence[Record]) -> dict[int, int]:
+        if len(limits) == 1 and not come:
+            come.append(admit(3))
+        return await whole(records)
+
+    whole, out.send_all = out.send_all, meanwhile  # type: ignore[method-assign]
+    come.append(admit(0, 1, 2))
+    await enricher.process(Turn(come))
+    assert (limits, dispositions(out)) == ([CATCH_UP_S, 0.0], ["accepted"] * 4)
+
+
 async def test_where_subscriptions_cannot_be_read_to_their_end_events_go_on(
     make: Callable[[], Enricher], out: Out
 ) -> None:
@@ -349,6 +376,30 @@ async def test_an_urgent_event_that_comes_during_a_turn_goes_before_its_rest(enr
     await enricher.process(Turn(come))
     assert told_in_turn(out) == ["e-0", "e-1", "now", "e-2", "e-3", "e-4", "late"]
     assert enricher.engine.in_flight.watermarks() == {TP(topics.STATUS, 0): 7}
+
+
+async def test_urgent_events_without_end_do_not_keep_the_others_waiting(enricher: Enricher, out: Out) -> None:
+    """Each part brings another: what they overtook goes on all the same, and what is done can be committed."""
+    stored = enricher.subscriptions.table.stored[0]  # type: ignore[attr-defined]
+    come: list[Fetch] = []
+    offset = 3
+
+    async def one_more(records: Sequence[Record]) -> dict[int, int]:
+        nonlocal offset
+        if records and records[0].topic == SEEN and offset < 100:
+            shipment = f"u-{offset}"
+            stored[shipment.encode()] = stored[b"s-1"].replace(b"s-1", shipment.encode())
+            late = published(offset, urgent(shipment, shipment=shipment), key=shipment.encode())
+            come.append(enricher.engine.in_flight.admit(TP(topics.STATUS, 0), [late]))
+            offset += 1
+        return await whole(records)
+
+    whole, out.send_all = out.send_all, one_more  # type: ignore[method-assign]
+    bulk = [published(one, event(f"e-{one}")) for one in range(3)]
+    come.append(enricher.engine.in_flight.admit(TP(topics.STATUS, 0), bulk))
+    await enricher.process(Turn(come))
+    told = told_in_turn(out)
+    assert [told.index(f"e-{one}") for one in range(3)] == [0, 1, 3], told[:6]
 
 
 async def test_no_more_is_taken_apart_ahead_than_a_window_holds(

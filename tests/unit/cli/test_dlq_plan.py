@@ -1,6 +1,5 @@
 """Each kind of dead letter goes back where another try can work, or says why none can."""
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -175,17 +174,19 @@ def test_of_a_template_its_event_goes_to_enrich_under_the_dead_letters_coordinat
     assert trail == Trail(origin_topic=topics.DLQ, origin_partition=1, origin_offset=4, origin_index=1, replay=1)
 
 
-def test_what_has_failed_again_counts_on() -> None:
-    """Its notifications must not have the ids of those that the replay before has ended."""
-    before = unrendered(encode(EVENTS[0]))
-    failed = msgspec.structs.replace(before.trail, replay=3)
-    (record,) = route_of(replace(before, trail=failed)).records(2, NOW)
-    assert trails.read(record.headers, 0).replay == 5  # type: ignore[arg-type]
+def test_what_a_replay_came_to_nothing_of_is_replayed_like_it() -> None:
+    """A bug in enrich, say: the event is there, and its dead letter is one of a replay."""
+    failed = letter(topics.DLQ, encode(EVENTS[0]), DeadLetterReason.BUG, offset=8, content_type=b"application/json")
+    (record,) = route_of(failed).records(2, NOW)
+    trail = trails.read(record.headers, 0)  # type: ignore[arg-type]
+    assert (record.topic, trail.origin_offset, trail.origin_index) == (topics.STATUS_AGAIN, 8, 2)
 
 
 def test_each_event_of_a_document_is_replayed_by_itself() -> None:
-    plan = make_plan([unrendered(encode(EVENTS), offset=one, index=one) for one in (0, 2)], {}, again=False)
-    assert len(plan.replays) == 2
+    texts = [unrendered(encode(EVENTS), offset=7, index=one) for one in (0, 2)]
+    bug = letter(topics.STATUS, encode(EVENTS), DeadLetterReason.BUG, offset=8, index=1)
+    plan = make_plan([*texts, bug], {}, again=False)
+    assert [one.letters for one in plan.replays] == [(texts[0],), (texts[1],), (bug,)]
 
 
 def test_a_template_is_not_replayed_once_enrich_has_forgotten_who_was_told() -> None:

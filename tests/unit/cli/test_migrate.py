@@ -53,6 +53,7 @@ def done(monkeypatch: pytest.MonkeyPatch) -> list[Change]:
     monkeypatch.setattr(module, "make_partitions", lambda dsn: done.append(Change("partitions", dsn)))
     monkeypatch.setattr(module, "check", lambda server, address, cancelled: None)
     monkeypatch.setattr(module, "applied_changesets", applied)
+    monkeypatch.setattr(module, "known_changesets", lambda: CHANGESETS)
     return done
 
 
@@ -107,6 +108,14 @@ def test_a_rollback_of_some_that_is_not_meant_does_nothing(
     result = migrate(*arguments, said=said)
     assert says in result.output
     assert (bool(result.exit_code), done) == (True, [])
+
+
+def test_what_a_later_release_has_added_is_left_to_it(done: list[Change], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Liquibase would pass over it, and take back what nobody has been asked about."""
+    monkeypatch.setattr(module, "known_changesets", lambda: CHANGESETS[:2])
+    result = migrate("--rollback", "1", said="y\n")
+    assert "0003-view: of a later release" in result.output
+    assert (result.exit_code, done) == (1, [])
 
 
 def test_a_postgres_that_does_not_say_what_was_run_is_named(

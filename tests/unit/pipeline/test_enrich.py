@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.enrich import (
     MORE_WAITS,
+    REPLAYS,
     EnrichPolicy,
     Failed,
     PassOver,
@@ -270,23 +271,23 @@ def test_a_replay_tells_those_alone_whose_text_could_not_be_made() -> None:
     assert row.failed == (SMS,)
     decision = replayed(row)
     (told,) = decision.notifications
-    assert (told.channel, told.id, told.replay_of) == (Channel.SMS, replay_id(SMS, 1), SMS)
+    assert (told.channel, told.id, told.replay_of) == (Channel.SMS, replay_id(SMS, "2-9/1"), SMS)
     assert (told.first_seen_at, told.created_at) == (SEEN_AT, T0)
     line = decision.record
     assert (line.disposition, line.source, line.status) == (Disposition.ACCEPTED, LETTER, None)
     assert line.reason == "replay 1 of the dead letter 2-9"
     assert [one.id for one in line.notifications] == [told.id]
-    assert decision.seen == SeenRow(revision=row.revision, source=row.source, replay=LETTER)
+    assert decision.seen == SeenRow(revision=row.revision, source=row.source, replays=(LETTER,))
 
 
-def test_a_replay_that_fails_again_can_be_replayed_under_another_number() -> None:
+def test_a_replay_that_fails_again_can_be_replayed_under_another_id() -> None:
     decision = replayed(told_but_for_sms(), renderer=Texts(Channel.SMS))
     (failed,) = decision.failed
-    assert (failed.notification.id, failed.notification.replay_of) == (replay_id(SMS, 1), SMS)
+    assert (failed.notification.id, failed.notification.replay_of) == (replay_id(SMS, "2-9/1"), SMS)
     assert decision.seen is not None
     assert decision.seen.failed == (SMS,)
-    second = replayed(decision.seen, source=msgspec.structs.replace(LETTER, offset=10, index=2), replay=2)
-    assert [one.id for one in second.notifications] == [replay_id(SMS, 2)]
+    second = replayed(decision.seen, source=msgspec.structs.replace(LETTER, offset=10))
+    assert [one.id for one in second.notifications] == [replay_id(SMS, "2-10/1")]
 
 
 @pytest.mark.parametrize(
@@ -307,9 +308,41 @@ def test_a_replay_that_fails_again_can_be_replayed_under_another_number() -> Non
 def test_a_replay_tells_nobody_twice_and_nobody_who_has_left(
     row: SeenRow | None, subscription: Subscription | None, becomes: Disposition
 ) -> None:
-    decision = replayed(row, subscription=subscription)
+    decision = replayed(row, subscription=subscription, waited=POLICY.waits)
     assert (decision.record.disposition, decision.notifications) == (becomes, ())
     assert decision.record.reason == "replay 1 of the dead letter 2-9"
+    if row is not None:
+        assert decision.seen is not None
+        assert (decision.seen.failed, decision.seen.replays) == (row.failed, (LETTER,)), (
+            "it has one line, however often"
+        )
+
+
+def test_a_replay_waits_for_the_subscription_to_be_read() -> None:
+    """After a restart it may be on its way."""
+    row = told_but_for_sms()
+    assert isinstance(decided(row=row, source=LETTER, replay=1, subscription=None), Wait)
+    last_look = {"subscription": None, "waited": POLICY.waits, "caught_up": False}
+    assert isinstance(decided(row=row, source=LETTER, replay=1, **last_look), Wait)  # type: ignore[arg-type]
+
+
+def test_who_is_not_subscribed_now_can_still_be_told_by_a_later_replay() -> None:
+    row = SeenRow(revision=None, source=ELSEWHERE, failed=(SMS, EMAIL))
+    only_sms = msgspec.structs.replace(ANNA, channels=(Channel.SMS,))
+    decision = replayed(row, subscription=Subscription(shipment_id="s-1", recipients=(only_sms,)))
+    assert [one.replay_of for one in decision.notifications] == [SMS]
+    assert decision.seen is not None
+    assert decision.seen.failed == (EMAIL,)
+
+
+def test_of_replays_the_last_are_known_again() -> None:
+    row = told_but_for_sms()
+    many = [msgspec.structs.replace(LETTER, offset=offset) for offset in range(REPLAYS + 1)]
+    for source in many:
+        decision = replayed(row, source=source, renderer=Texts(Channel.SMS))
+        assert decision.seen is not None
+        row = decision.seen
+    assert row.replays == tuple(many[1:])
 
 
 def test_a_replay_that_was_dealt_with_is_passed_over() -> None:
