@@ -1,6 +1,6 @@
 """Status events in; notifications on their lanes, the ledger, waits for a subscription and dead letters out."""
 
-from collections import Counter, defaultdict, deque
+from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,6 +13,7 @@ from faust.types import StreamT
 
 import topics
 from agents.guard import DeadLetterGuard
+from agents.line import Arrived, Line, Refusal, Waiting
 from agents.turn import (
     CONTENT_TYPE,
     RECORDS_AT_ONCE,
@@ -35,7 +36,6 @@ from pipeline.ledger import Disposition, EventRecord
 from pipeline.notifications import Channel, Lane
 from pipeline.outcomes import Outcome, Status, conclude
 from pipeline.retry import tier_for
-from pipeline.routing import urgent_first
 from pipeline.times import from_ms
 from pipeline.trail import Trail
 from streaming.app import ConsumerApp
@@ -50,9 +50,6 @@ log = structlog.get_logger(__name__)
 
 # What a hundred thousand subscriptions take, and longer than Kafka is away without a word.
 CATCH_UP_S = 30.0
-
-# Events that are taken apart before it is their turn, so that urgent ones are found: a window of them, each by itself.
-EVENTS_AHEAD = 4_000
 
 OWN_JSON = (CONTENT_TYPE, ContentType.OWN.encode())
 
@@ -77,38 +74,6 @@ class Part:
     @cached_property
     def now(self) -> datetime:
         return from_ms(self.now_ms)
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why there is no event where there should be one."""
-
-    reason: DeadLetterReason
-    error: str
-
-
-class Arrived(msgspec.Struct):
-    """A record, and how many of its events are ``left``.
-
-    ``caught_up``: every subscription that had been published when it was taken in is known.
-    """
-
-    record: FetchedRecord
-    fetch: Fetch
-    caught_up: bool
-    left: int = 1
-
-
-class Waiting(msgspec.Struct, frozen=True):
-    """What has been found in a record, with its own first coordinates."""
-
-    arrived: Arrived
-    trail: Trail
-    found: StatusEvent | Refusal
-
-    @property
-    def event(self) -> StatusEvent | None:
-        return self.found if isinstance(self.found, StatusEvent) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,49 +104,31 @@ class Enricher:
         That happens in parts: of a turn that is broken off, only the last has to be done again. What arrives meanwhile
         is taken in between two of them, and urgent events go first. Raises Drained.
         """
-        unread: deque[Arrived] = deque()
-        waiting: deque[Waiting] = deque()
-        # How many of the first in line are urgent: they do not wait for a part to be full.
-        urgent = 0
-        others_next = False
+        line = Line(self._found)
         come: Sequence[Fetch] = turn
         catch_up_s = CATCH_UP_S
         while True:
-            if come and not await self._take_in(come, unread, catch_up_s):
-                catch_up_s = 0.0  # once a turn is enough
+            if come:
+                caught_up = await self._catch_up(come, catch_up_s)
+                catch_up_s = CATCH_UP_S if caught_up else 0.0  # it has been waited for
+                line.add(come, caught_up=caught_up)
             part = Part(self.clock_ms())
-            self._read(unread, waiting, part.now_ms)
-            if not urgent and not others_next:
-                urgent = _urgent_to_the_front(waiting)
-            left = urgent or len(waiting)
-            while left and len(part.out) < self.at_once:
-                self._one(waiting.popleft(), part)
-                left -= 1
-            # However many urgent ones keep coming: what they overtook goes on, too.
-            others_next = bool(urgent) and not left
-            urgent = left if urgent else 0
+            for one in line.part(part.now_ms):
+                self._one(one, part)
+                if len(part.out) >= self.at_once:
+                    break
             await self._keep(part)
-            if not waiting and not unread:
+            if not line:
                 return
-            await self.engine.go_on((waiting[0].arrived if waiting else unread[0]).fetch)
+            await self.engine.go_on(line.head)
             come = turn.more()
 
-    async def _take_in(self, come: Sequence[Fetch], unread: deque[Arrived], limit_s: float) -> bool:
-        """Whether the subscriptions of their partitions are read."""
-        # After a pause both are read from a backlog, and who has left must not be told, nor who has come be left out.
+    async def _catch_up(self, come: Sequence[Fetch], limit_s: float) -> bool:
+        """After a pause both are read from a backlog: who has left must not be told, nor who has come be left out."""
         caught_up = await self.catch_up({fetch.tp.partition for fetch in come}, limit_s)
         if not caught_up and limit_s:
             log.warning("subscriptions are not read to their end; events go by those that are")
-        unread.extend(Arrived(record, fetch, caught_up) for fetch in come for record in fetch.records)
         return caught_up
-
-    def _read(self, unread: deque[Arrived], waiting: deque[Waiting], now_ms: int) -> None:
-        """Take apart what there is room for."""
-        while unread and len(waiting) < EVENTS_AHEAD:
-            arrived = unread.popleft()
-            found = [Waiting(arrived, *one) for one in self._found(arrived.record, now_ms)]
-            arrived.left = len(found)
-            waiting.extend(found)
 
     async def _keep(self, part: Part) -> None:
         await self.out.send_all(part.out)
@@ -322,16 +269,6 @@ class Enricher:
         part.dispositions[entry.disposition] += 1
         part.dead[reason] += 1
         part.faults += reason in OURS
-
-
-def _urgent_to_the_front(waiting: deque[Waiting]) -> int:
-    """How many they are, with what goes before them."""
-    urgent, rest = urgent_first(waiting)
-    if urgent:
-        waiting.clear()
-        waiting.extend(urgent)
-        waiting.extend(rest)
-    return len(urgent)
 
 
 def define(app: ConsumerApp, enricher: Enricher, *, window: int) -> None:

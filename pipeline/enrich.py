@@ -121,8 +121,8 @@ def decide(
     """``seen`` and ``subscription`` are rows of the tables; ``waited`` is how often the event has waited already.
 
     ``caught_up``: every subscription that has been published so far is in the table. ``first_seen_at`` goes with
-    ``source``. ``replay`` counts from 1 where it is replayed for a
-    text that could not be made, and ``source`` is its dead letter then.
+    ``source``. ``replay`` counts from 1 where the event is replayed for a text that could not be made: ``source`` is
+    its dead letter then.
     """
     if seen is not None and source in (seen.source, *seen.replays):
         return PassOver()
@@ -191,7 +191,7 @@ def _replayed(
     if subscription is None:
         return Settled(record=line(Disposition.UNSUBSCRIBED), seen=row)
     notifications, failed = _told(
-        event, first_seen_at, subscription, now, renderer, policy, only=frozenset(seen.failed), replay=source
+        event, first_seen_at, subscription, now, renderer, policy, replay=source, only=frozenset(seen.failed)
     )
     everyone = (*notifications, *(one.notification for one in failed))
     if not everyone:
@@ -213,16 +213,16 @@ def _told(
     renderer: Renderer,
     policy: EnrichPolicy,
     *,
-    only: Set[str] | None = None,
     replay: Source | None = None,
+    only: Set[str] = frozenset(),
 ) -> tuple[list[Notification], list[Failed]]:
-    """A notification for each recipient and channel; with ``only``, anew for those whose first ids these are."""
+    """A notification for each recipient and channel; on a ``replay`` anew, for those whose first ids are ``only``."""
     notifications: list[Notification] = []
     failed: list[Failed] = []
     expires_at = now + timedelta(seconds=policy.expire_after_s)
     for told in choose(event, subscription):
         id, replay_of = notification_id(event.key, told.recipient.recipient_id, told.channel), None
-        if only is not None and replay is not None:
+        if replay is not None:
             if id not in only:
                 continue
             # Not its number alone: what fails again leaves a dead letter of its own, whose replays begin at 1.

@@ -10,8 +10,9 @@ from faust.types.tuples import TP
 from prometheus_client import CollectorRegistry
 
 import topics
-from agents.enrich import CATCH_UP_S, Enricher, Refusal
+from agents.enrich import CATCH_UP_S, Enricher
 from agents.guard import DeadLetterGuard
+from agents.line import Refusal
 from observability.metrics import Metrics
 from pipeline import trail as trails
 from pipeline.deadletter_limits import DeadLetterPolicy
@@ -406,7 +407,7 @@ async def test_no_more_is_taken_apart_ahead_than_a_window_holds(
     enricher: Enricher, out: Out, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thousand documents of a thousand events each would take gigabytes."""
-    monkeypatch.setattr("agents.enrich.EVENTS_AHEAD", 4)
+    monkeypatch.setattr("agents.line.EVENTS_AHEAD", 4)
     read: list[int] = []
     found = Enricher._found
 
