@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 import topics
 from simulators.feed import Feed, FeedRecord, TopicKind
-from streaming.producer import MAX_REQUEST_BYTES, Headers
+from streaming.producer import MAX_REQUEST_BYTES
 
 TOPICS = {TopicKind.STATUS: topics.STATUS, TopicKind.SUBSCRIPTIONS: topics.SUBSCRIPTIONS}
 FLUSH_TIMEOUT_S = 30.0
@@ -47,7 +47,7 @@ class Publisher:
         self.done = True
 
     def _put(self, record: FeedRecord) -> None:
-        headers: Headers | None = [("content-type", record.content_type)] if record.content_type else None
+        headers: dict[str, str | bytes | None] = {"content-type": record.content_type} if record.content_type else {}
         topic = TOPICS[record.topic_kind]
         while not self._stopping.is_set():
             try:

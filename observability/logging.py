@@ -22,7 +22,7 @@ Level = Literal["debug", "info", "warning", "error"]
 Format = Literal["auto", "json", "console"]
 
 SERVICE = "cargo-herald"
-LIBRARIES = ("faust", "mode", "aiokafka", "aiohttp", "librdkafka", "streaming")
+LIBRARIES = ("faust", "mode", "aiokafka", "aiohttp", "streaming")
 
 
 def configure(level: Level, fmt: Format, role: str, instance: str, stream: TextIO | None = None) -> None:

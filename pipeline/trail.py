@@ -17,7 +17,7 @@ MAX_DUE_AHEAD_MS = 25 * 3_600_000
 MAX_COUNT = 10_000
 LATEST_MS = 253_402_300_799_999  # a publisher may set any time; Python knows none after 9999
 
-HeaderList = list[tuple[str, str | bytes | None]]
+HeaderList = list[tuple[str, bytes | None]]
 
 
 class Trail(msgspec.Struct, frozen=True, kw_only=True):

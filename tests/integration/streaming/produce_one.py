@@ -9,9 +9,7 @@ from streaming.producer import Producer, Record, TimedOut
 
 
 async def main(kafka: str, topic: str, stale_after_s: float, linger_s: float) -> None:
-    producer = Producer(
-        kafka, on_produced=lambda *_: None, stale_after_s=stale_after_s, linger_ms=round(linger_s * 1000)
-    )
+    producer = Producer(kafka, on_produced=lambda *_: None, stale_after_s=stale_after_s, linger_s=linger_s)
     producer.start()
     # Its broker is known from here on.
     await producer.send_all([Record(topic, None, b"first")])

@@ -1,0 +1,375 @@
+"""What is handed over reaches its broker once, in order, or fails in time and says so."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator
+
+import pytest
+from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
+from aiokafka.record.default_records import DefaultRecordBatch
+from aiokafka.structs import TopicPartition
+from hypothesis import given
+from hypothesis import strategies as st
+
+from streaming import produce_queue
+from streaming.batch import BATCH_BYTES, Batch, ProducerId
+from streaming.producer import UNTOLD, ProduceFailed, Producer, Record, TimedOut
+from tests.fakes import until
+from tests.unit.streaming.fake_kafka import FakeKafka, all_of, batch_of, values
+
+LIMIT_S = 10.0
+STALE_AFTER_S = 0.4
+
+NOT_LEADER, NOT_ENOUGH_REPLICAS, DUPLICATE, OUT_OF_ORDER, TOO_LARGE, NO_RIGHT = 6, 19, 46, 45, 10, 29
+
+ZERO, ONE = TopicPartition("t", 0), TopicPartition("t", 1)
+
+
+@pytest.fixture
+def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
+    fake = FakeKafka({"t": 4, "u": 4})
+    monkeypatch.setattr(produce_queue, "AIOKafkaClient", fake)
+    monkeypatch.setattr(produce_queue, "PAUSE_S", 0.01)
+    monkeypatch.setattr(produce_queue, "LOOK_AGAIN_S", 0.01)
+    return fake
+
+
+@pytest.fixture
+async def produced() -> list[tuple[str, int]]:
+    return []
+
+
+@pytest.fixture
+async def producer(kafka: FakeKafka, produced: list[tuple[str, int]]) -> AsyncIterator[Producer]:
+    one = Producer(
+        "kafka:9092", on_produced=lambda *what: produced.append(what), stale_after_s=STALE_AFTER_S, linger_s=0.002
+    )
+    one.start()
+    yield one
+    await one.stop(timeout_s=0.1)
+
+
+def to(partition: int, *texts: bytes, topic: str = "t") -> list[Record]:
+    return [Record(topic, None, text, None, partition) for text in texts]
+
+
+async def test_all_partitions_and_callers_share_a_request(
+    kafka: FakeKafka, producer: Producer, produced: list[tuple[str, int]]
+) -> None:
+    offsets = await asyncio.gather(
+        producer.send_all([*to(0, b"a"), *to(1, b"b"), *to(0, b"c")]),
+        producer.send_all([*to(0, b"d"), *to(0, b"e", topic="u")]),
+    )
+    assert offsets[0] == {0: 1, 1: 0}
+    assert kafka.values() == [{ZERO: [b"a", b"c", b"d"], ONE: [b"b"], TopicPartition("u", 0): [b"e"]}]
+    assert sorted(produced) == [("t", 1), ("t", 3), ("u", 1)]
+
+
+async def test_what_comes_while_a_request_is_under_way_goes_in_the_next(kafka: FakeKafka, producer: Producer) -> None:
+    sendings = [asyncio.create_task(producer.send_all(to(0, b"first")))]
+    await until(lambda: bool(kafka.requests))
+    sendings += [asyncio.create_task(producer.send_all(to(0, b"%d" % number))) for number in range(5)]
+    assert [await sending for sending in sendings] == [{0: number} for number in range(6)]
+    assert kafka.values() == [{ZERO: [b"first"]}, {ZERO: [b"0", b"1", b"2", b"3", b"4"]}]
+
+
+async def test_keys_and_headers_arrive(kafka: FakeKafka, producer: Producer) -> None:
+    await producer.send_all([Record("t", b"key", None, [("name", b"value"), ("none", None)])])
+    [(_, written)] = kafka.requests
+    [raw] = written.values()
+    [record] = batch_of(raw)
+    assert (record.key, record.value, record.headers) == (b"key", None, [("name", b"value"), ("none", None)])
+
+
+async def test_sequence_numbers_count_records_by_partition(kafka: FakeKafka, producer: Producer) -> None:
+    for _ in range(3):
+        await producer.send_all([*to(0, b"a", b"b"), *to(1, b"c")])
+    heads = [{tp: batch_of(raw) for tp, raw in written.items()} for _, written in kafka.requests]
+    assert [head[ZERO].base_sequence for head in heads] == [0, 2, 4]
+    assert [head[ONE].base_sequence for head in heads] == [0, 1, 2]
+    assert {batch.producer_id for head in heads for batch in head.values()} == {1}
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [KafkaConnectionError("gone"), RequestTimedOutError(), all_of(NOT_ENOUGH_REPLICAS), all_of(NOT_LEADER)],
+    ids=["connection", "no-answer", "replicas", "leader"],
+)
+async def test_what_may_have_arrived_goes_out_again_word_for_word(
+    kafka: FakeKafka, producer: Producer, trouble: Exception
+) -> None:
+    """By its sequence number the broker knows it; what has come meanwhile goes behind it."""
+    kafka.answers[1] = deque([trouble, trouble])
+    first = asyncio.create_task(producer.send_all(to(0, b"first")))
+    await until(lambda: bool(kafka.requests))
+    second = asyncio.create_task(producer.send_all(to(0, b"second")))
+    assert [await first, await second] == [{0: 0}, {0: 1}]
+    raws = [written[ZERO] for _, written in kafka.requests]
+    assert raws[0] == raws[1] == raws[2]
+    assert [values(raw) for raw in raws[2:]] == [[b"first"], [b"second"]]
+    assert kafka.ids == 1
+
+
+async def test_what_a_broker_had_already_has_no_offset_that_is_known(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.answers[1] = deque([all_of(DUPLICATE)])
+    assert await producer.send_all(to(0, b"a")) == {0: UNTOLD}
+    assert await producer.send_all(to(0, b"b")) == {0: 0}
+
+
+async def test_a_partition_that_has_moved_is_sent_to_its_new_leader(kafka: FakeKafka, producer: Producer) -> None:
+    def moved(written: dict[TopicPartition, bytes]) -> dict[TopicPartition, int]:
+        kafka.leaders[ZERO] = 2
+        return dict.fromkeys(written, 0) | {ZERO: NOT_LEADER}
+
+    kafka.answers[1] = deque([moved])
+    assert await producer.send_all([*to(0, b"a"), *to(1, b"b")]) == {0: 0, 1: 0}
+    assert [(broker, list(written)) for broker, written in kafka.requests] == [(1, [ZERO, ONE]), (2, [ZERO])]
+    assert kafka.metadata_updates
+
+
+async def test_a_partition_without_a_leader_waits_for_one(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.leaders[ZERO] = -1
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await until(lambda: kafka.metadata_updates > 1)
+    kafka.leaders[ZERO] = 1
+    assert await sending == {0: 0}
+
+
+@pytest.mark.parametrize("how", ["unreachable", "silent"])
+async def test_a_broker_that_is_away_holds_up_no_other(kafka: FakeKafka, producer: Producer, how: str) -> None:
+    kafka.leaders[ONE] = 2
+    getattr(kafka, how).add(2)
+    waiting = asyncio.create_task(producer.send_all(to(1, b"b")))
+    for number in range(3):
+        assert await producer.send_all(to(0, b"a")) == {0: number}
+    assert not waiting.done()
+    waiting.cancel()
+
+
+async def test_an_answer_that_leaves_a_partition_out_is_none_for_it(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.answers[1] = deque([lambda written: {ZERO: 0}])
+    assert await producer.send_all([*to(0, b"a"), *to(1, b"b")]) == {0: 0, 1: 0}
+    assert [list(written) for _, written in kafka.requests] == [[ZERO, ONE], [ONE]]
+
+
+@pytest.mark.parametrize("code", [TOO_LARGE, NO_RIGHT, OUT_OF_ORDER])
+async def test_what_a_broker_refuses_fails_and_its_numbers_are_not_missed(
+    kafka: FakeKafka, producer: Producer, code: int
+) -> None:
+    """The partition's next batch would be out of order: it has a new id."""
+    kafka.answers[1] = deque([lambda written: {ZERO: code, ONE: 0}])
+    refused = asyncio.create_task(producer.send_all(to(0, b"a")))
+    beside = asyncio.create_task(producer.send_all(to(1, b"b")))
+    with pytest.raises(ProduceFailed, match="t-0: ") as failure:
+        await refused
+    assert not isinstance(failure.value, TimedOut)
+    assert await beside == {1: 0}
+    assert await producer.send_all([*to(0, b"c"), *to(1, b"d")]) == {0: 0, 1: 1}
+    last = {tp: batch_of(raw) for tp, raw in kafka.requests[-1][1].items()}
+    assert {(batch.producer_id, batch.base_sequence) for batch in last.values()} == {(2, 0)}
+
+
+async def test_what_nobody_can_tell_about_times_out_and_takes_its_id_along(
+    kafka: FakeKafka, producer: Producer
+) -> None:
+    kafka.answers[1] = deque([KafkaConnectionError("gone")] * 1_000)
+    with pytest.raises(TimedOut, match="gone"):
+        await producer.send_all(to(0, b"a"))
+    kafka.answers[1].clear()
+    assert await producer.send_all(to(0, b"b")) == {0: 0}
+    batch = batch_of(kafka.requests[-1][1][ZERO])
+    assert (batch.producer_id, batch.base_sequence) == (2, 0)
+
+
+async def test_what_has_not_been_sent_times_out_and_the_id_is_kept(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.unreachable.add(1)
+    with pytest.raises(TimedOut, match="cannot be reached"):
+        await producer.send_all(to(0, b"a"))
+    kafka.unreachable.clear()
+    assert await producer.send_all(to(0, b"b")) == {0: 0}
+    assert kafka.values() == [{ZERO: [b"b"]}]
+    assert kafka.ids == 1
+
+
+async def test_what_is_stale_when_its_broker_can_be_reached_is_not_sent(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As it is for a process that was frozen meanwhile: nothing but the connection has been waited for."""
+    reached = asyncio.Event()
+
+    async def ready(broker: int) -> bool:
+        await reached.wait()
+        return True
+
+    monkeypatch.setattr(kafka, "ready", ready)
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await asyncio.sleep(0.05)
+    loop = asyncio.get_running_loop()
+    now = loop.time
+    monkeypatch.setattr(loop, "time", lambda: now() + STALE_AFTER_S, raising=False)
+    reached.set()
+    with pytest.raises(TimedOut):
+        await asyncio.wait_for(sending, LIMIT_S)
+    assert not kafka.requests
+
+
+async def test_a_topic_that_is_not_there_times_out(kafka: FakeKafka, producer: Producer) -> None:
+    with pytest.raises(TimedOut, match="elsewhere"):
+        await producer.send_all(to(0, b"a", topic="elsewhere"))
+    kafka.partitions["elsewhere"] = 1
+    assert await producer.send_all(to(0, b"a", topic="elsewhere")) == {0: 0}
+
+
+async def test_kafka_may_come_after_the_producer(kafka: FakeKafka) -> None:
+    kafka.is_up = False
+    producer = Producer("kafka:9092", on_produced=lambda *_: None, stale_after_s=LIMIT_S, linger_s=0)
+    producer.start()
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await asyncio.sleep(0.05)
+    kafka.is_up = True
+    assert await asyncio.wait_for(sending, LIMIT_S) == {0: 0}
+    await producer.stop()
+
+
+async def test_batches_that_are_full_follow_each_other(kafka: FakeKafka, producer: Producer) -> None:
+    texts = [b"%d" % number * (BATCH_BYTES // 3) for number in range(8)]
+    assert await producer.send_all(to(0, *texts)) == {0: 7}
+    sent = [request[ZERO] for request in kafka.values()]
+    assert [text for batch in sent for text in batch] == texts
+    assert len(sent) == 4
+
+
+async def test_a_record_that_is_larger_than_a_batch_goes_alone(kafka: FakeKafka, producer: Producer) -> None:
+    texts = [b"small", bytes(2 * BATCH_BYTES), b"small too"]
+    assert await producer.send_all(to(0, *texts)) == {0: 2}
+    assert [request[ZERO] for request in kafka.values()] == [[text] for text in texts]
+
+
+async def test_a_record_that_no_broker_takes_fails_at_once(kafka: FakeKafka, producer: Producer) -> None:
+    with pytest.raises(ProduceFailed, match="too large"):
+        await producer.send_all(to(0, bytes(17 << 20)))
+    assert await producer.send_all(to(0, b"a")) == {0: 0}
+    assert kafka.values() == [{ZERO: [b"a"]}]
+
+
+async def test_while_too_much_waits_no_more_is_taken(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(produce_queue, "MAX_WAITING_BYTES", 1_000)
+    kafka.unreachable.add(1)
+    first = asyncio.create_task(producer.send_all(to(0, bytes(2_000))))
+    await asyncio.sleep(0.02)
+    second = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await asyncio.sleep(0.02)
+    kafka.unreachable.clear()
+    assert [await first, await second] == [{0: 0}, {0: 1}]
+    assert len(kafka.requests) == 2
+
+
+async def test_a_request_has_room_for_so_much(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(produce_queue, "MAX_REQUEST_BYTES", 5_000)
+    await producer.send_all([one for partition in range(4) for one in to(partition, bytes(2_000))])
+    assert [len(written) for _, written in kafka.requests] == [2, 2]
+
+
+async def test_a_caller_that_went_away_is_no_reason_to_fail(kafka: FakeKafka, producer: Producer) -> None:
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await asyncio.sleep(0)
+    sending.cancel()
+    assert await producer.send_all(to(0, b"b")) == {0: 1}
+
+
+async def test_a_bug_is_heard_of_by_everybody(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka.answers[1] = deque([ZeroDivisionError("a bug")])
+    with pytest.raises(ProduceFailed, match="ZeroDivisionError: a bug"):
+        await producer.send_all(to(0, b"a"))
+    with pytest.raises(ProduceFailed, match="ZeroDivisionError: a bug"):
+        await producer.send_all(to(0, b"b"))
+
+
+async def test_before_it_starts_and_after_it_stops_nothing_is_waited_for(kafka: FakeKafka) -> None:
+    producer = Producer("kafka:9092", on_produced=lambda *_: None)
+    assert await producer.send_all([]) == {}
+    with pytest.raises(ProduceFailed, match="started"):
+        await producer.send_all(to(0, b"a"))
+    producer.start()
+    await producer.stop(timeout_s=1)
+    with pytest.raises(ProduceFailed, match="stopped"):
+        await producer.send_all(to(0, b"a"))
+    assert kafka.is_closed
+
+
+async def test_it_stops_when_what_is_under_way_has_ended(kafka: FakeKafka, producer: Producer) -> None:
+    sending = asyncio.create_task(producer.send_all([*to(0, b"a"), *to(1, b"b")]))
+    await asyncio.sleep(0)
+    await producer.stop(timeout_s=LIMIT_S)
+    assert await sending == {0: 0, 1: 0}
+
+
+async def test_whoever_waits_when_it_stops_hears_that_it_failed(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.silent.add(1)
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await until(lambda: bool(kafka.requests))
+    await producer.stop(timeout_s=0.05)
+    with pytest.raises(ProduceFailed, match="stopped"):
+        await sending
+
+
+@given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, BATCH_BYTES // 3)), max_size=8), max_size=8))
+def test_whatever_is_sent_each_partition_has_it_in_order(calls: list[list[tuple[int, int]]]) -> None:
+    async def run(kafka: FakeKafka) -> None:
+        producer = Producer("kafka:9092", on_produced=lambda *_: None, linger_s=0)
+        producer.start()
+        numbered = iter(range(1_000))
+        sent = [
+            [Record("t", None, b"%d/" % next(numbered) + bytes(size), None, at) for at, size in call] for call in calls
+        ]
+        offsets = await asyncio.gather(*map(producer.send_all, sent))
+        await producer.stop()
+        for partition in range(4):
+            tp = TopicPartition("t", partition)
+            wanted = [one.value for call in sent for one in call if one.partition == partition]
+            assert [value for request in kafka.values() for value in request.get(tp, [])] == wanted
+            at = -1
+            for call, told in zip(sent, offsets, strict=True):
+                at += sum(one.partition == partition for one in call)
+                assert told.get(partition, at) == at
+
+    with pytest.MonkeyPatch.context() as patch:
+        kafka = FakeKafka({"t": 4})
+        patch.setattr(produce_queue, "AIOKafkaClient", kafka)
+        asyncio.run(run(kafka))
+
+
+async def test_a_batch_is_the_same_however_often_it_is_written() -> None:
+    batch = Batch(ZERO, 0.0)
+    assert batch.take(to(0, b"a", b"b"), 1) == 2
+    batch.close(ProducerId(7, 1), 5)
+    head = batch_of(bytes(batch.written))
+    assert (head.producer_id, head.producer_epoch, head.base_sequence) == (7, 1, 5)
+    assert values(bytes(batch.written)) == [b"a", b"b"]
+
+
+@given(st.lists(st.tuples(st.none() | st.binary(max_size=50), st.none() | st.binary(max_size=2_000)), min_size=1))
+def test_a_batch_can_be_read_whether_compression_is_worth_it_or_not(pairs: list[tuple[bytes, bytes]]) -> None:
+    async def written() -> bytes:
+        batch = Batch(ZERO, 0.0)
+        assert batch.take([Record("t", key, value, None, 0) for key, value in pairs], 1) == len(pairs)
+        batch.close(ProducerId(7, 1), 5)
+        return bytes(batch.written)
+
+    batch = batch_of(asyncio.run(written()))
+    assert batch.validate_crc()
+    assert [(record.key, record.value) for record in batch] == pairs
+
+
+async def test_what_is_alike_is_compressed() -> None:
+    batch = Batch(ZERO, 0.0)
+    batch.take(to(0, *[b"the same as before" * 10] * 100), 1)
+    batch.close(ProducerId(7, 1), 5)
+    assert len(batch.written) < batch.bytes / 5
+    assert batch_of(bytes(batch.written)).compression_type == DefaultRecordBatch.CODEC_LZ4
