@@ -3,6 +3,8 @@
 import asyncio
 import time
 import uuid
+from datetime import UTC, datetime, timedelta, timezone
+from zoneinfo import ZoneInfo
 
 import asyncpg
 import pytest
@@ -30,6 +32,25 @@ async def test_an_outcome_comes_back_as_it_was_stored(outcomes, database, make):
     assert {name: str(row[name]) for name in OUTCOME_COLUMNS} == {
         name: str(getattr(outcome, name)) for name in OUTCOME_COLUMNS
     }
+
+
+@pytest.mark.parametrize(
+    "at",
+    [
+        datetime(2026, 11, 28, 4, 5, 6, 789_123, UTC),
+        datetime(2026, 11, 28, 4, 5, 6, 789_123, timezone(timedelta(hours=-3, minutes=-30))),
+        datetime(2026, 7, 1, tzinfo=ZoneInfo("Europe/Berlin")),
+        datetime(1970, 1, 1, 0, 0, 0, 1, UTC),
+        datetime(1999, 12, 31, 23, 59, 59, 999_999, UTC),
+        datetime(2000, 1, 1, tzinfo=UTC),
+        datetime(2199, 12, 31, 23, 59, 59, 999_999, UTC),
+    ],
+    ids=str,
+)
+async def test_a_time_is_the_same_moment_for_whoever_reads_it(outcomes, database, make, at):
+    assert (await outcomes.store_outcomes([make.outcome(finished_at=at)])).stored == 1
+    [row] = await fetch(database, "SELECT finished_at FROM notification_outcome")
+    assert row["finished_at"] == at
 
 
 async def test_the_same_batch_twice_changes_nothing(outcomes, database, make):
