@@ -51,24 +51,32 @@ class TimedOut(ProduceFailed):
     """Records of the batch waited too long to be sent, or for the broker's word; some of it may be there."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pause:
-    """After a request that has failed; each is twice as long as the one before."""
+@dataclass(slots=True)
+class Link:
+    """The way to a broker; ``next_at`` is when a request may begin, ``pause_s`` for how long a failure held it up."""
 
-    until: float = 0.0
-    length_s: float = 0.0
+    is_busy: bool = False
+    next_at: float = 0.0
+    pause_s: float = 0.0
 
-    def longer(self, now: float) -> "Pause":
-        length_s = min(max(2 * self.length_s, PAUSE_S), LONGEST_PAUSE_S)
-        return Pause(now + length_s, length_s)
+    def pause(self, now: float) -> None:
+        self.pause_s = _longer(self.pause_s)
+        self.next_at = now + self.pause_s
+
+
+def _longer(pause_s: float) -> float:
+    return min(max(2 * pause_s, PAUSE_S), LONGEST_PAUSE_S)
 
 
 class ProduceQueue:
-    """For the loop that it was made on. A batch is not sent any more ``stale_after_s`` after it was begun."""
+    """For the loop that it was made on. A batch is not sent any more ``stale_after_s`` after it was begun.
 
-    def __init__(self, kafka: str, *, linger_s: float, stale_after_s: float) -> None:
+    What comes after a pause goes out at once; then for ``gather_s`` nothing does, so that the next request has more.
+    """
+
+    def __init__(self, kafka: str, *, gather_s: float, stale_after_s: float) -> None:
         self._loop = asyncio.get_running_loop()
-        self._linger_s = linger_s
+        self._gather_s = gather_s
         self._stale_after_s = stale_after_s
         self._request_timeout_s = min(REQUEST_TIMEOUT_S, stale_after_s)
         self._client = AIOKafkaClient(
@@ -83,8 +91,7 @@ class ProduceQueue:
         self._waiting: dict[TopicPartition, deque[Batch]] = {}
         self._bytes = 0
         self._under_way: set[TopicPartition] = set()
-        self._busy: set[int] = set()
-        self._pauses: dict[int, Pause] = defaultdict(Pause)
+        self._links: dict[int, Link] = defaultdict(Link)
         self._trouble = "the broker has not answered"
         self._timer: asyncio.TimerHandle | None = None
         self._look_at = 0.0
@@ -134,7 +141,7 @@ class ProduceQueue:
                 if not line:
                     del self._waiting[tp]
                 raise ProduceFailed(f"a record for {tp.topic} of {batch.bytes} bytes is too large")
-        self._look_by(now + self._linger_s)
+        self._look_by(now)
         return batches
 
     async def stop(self, timeout_s: float) -> None:
@@ -180,46 +187,45 @@ class ProduceQueue:
             if self._connecting.done():
                 self._connecting = self._spawn(self._connect())
             return
-        for tp, line in self._waiting.items():
-            if tp in self._under_way:
-                continue
+        for tp in self._waiting.keys() - self._under_way:
             leader = self._leader(tp)
             if leader is None:
                 self._client.force_metadata_update()
                 self._look_by(now + LOOK_AGAIN_S)
-            elif leader not in self._busy:
-                due_at = max(line[0].since + self._linger_s, self._pauses[leader].until)
-                if due_at > now:
-                    self._look_by(due_at)
+            elif not (link := self._links[leader]).is_busy:
+                if link.next_at > now:
+                    self._look_by(link.next_at)
                 else:
-                    self._busy.add(leader)
-                    self._spawn(self._request(leader))
+                    link.is_busy = True
+                    self._spawn(self._request(leader, link))
 
     def _leader(self, tp: TopicPartition) -> int | None:
         leader: int | None = self._client.cluster.leader_for_partition(tp)
         return leader if leader is not None and leader >= 0 else None
 
-    async def _request(self, broker: int) -> None:
+    async def _request(self, broker: int, link: Link) -> None:
         batches: dict[TopicPartition, Batch] = {}
         try:
             if not await self._client.ready(broker):
                 raise NodeNotReadyError(f"broker {broker} cannot be reached")
             # From here until it is written nothing is awaited: what is not stale here is not stale there.
-            self._expire(self._loop.time())
+            now = self._loop.time()
+            self._expire(now)
             if batches := self._next(broker):
                 self._under_way.update(batches)
+                link.next_at = now + self._gather_s
                 response = await self._client.send(broker, self._produce(batches))
                 if self._broken is None:
                     self._settle(response)
-            self._pauses.pop(broker, None)
+            link.pause_s = 0.0
         except KafkaError as error:
             self._trouble = str(error) or type(error).__name__
             log.warning("Kafka has not taken a request, it is sent again", broker=broker, reason=self._trouble)
             if getattr(error, "invalid_metadata", False):
                 self._client.force_metadata_update()
-            self._pauses[broker] = self._pauses[broker].longer(self._loop.time())
+            link.pause(self._loop.time())
         finally:
-            self._busy.discard(broker)
+            link.is_busy = False
             self._under_way.difference_update(batches)
         self._look_by(self._loop.time())
 
@@ -294,10 +300,10 @@ class ProduceQueue:
         self._sequences.clear()
 
     async def _connect(self) -> None:
-        pause = Pause()
+        pause_s = 0.0
         while True:
             try:
-                if pause.length_s or not self._client.cluster.brokers():
+                if pause_s or not self._client.cluster.brokers():
                     # Also where they have been known: all of them may have moved since.
                     await self._client.bootstrap()
                 self._id = await self._new_id()
@@ -305,8 +311,8 @@ class ProduceQueue:
             except KafkaError as error:
                 self._trouble = str(error) or type(error).__name__
                 log.warning("Kafka does not answer the producer", reason=self._trouble)
-                pause = pause.longer(self._loop.time())
-                await asyncio.sleep(pause.length_s)
+                pause_s = _longer(pause_s)
+                await asyncio.sleep(pause_s)
         self._look_by(self._loop.time())
 
     async def _new_id(self) -> ProducerId:

@@ -36,17 +36,17 @@ class Producer:
         *,
         on_produced: Callable[[str, int], None],
         stale_after_s: float = DELIVERY_TIMEOUT_S,
-        linger_s: float = 0.005,
+        gather_s: float = 0.005,
     ) -> None:
         self._kafka = kafka
         self._on_produced = on_produced
         self._stale_after_s = stale_after_s
-        self._linger_s = linger_s
+        self._gather_s = gather_s
         self._queue: ProduceQueue | None = None
 
     def start(self) -> None:
         """On the loop that ``send_all`` is called on."""
-        self._queue = ProduceQueue(self._kafka, linger_s=self._linger_s, stale_after_s=self._stale_after_s)
+        self._queue = ProduceQueue(self._kafka, gather_s=self._gather_s, stale_after_s=self._stale_after_s)
 
     async def send_all(self, records: Sequence[Record]) -> dict[int, int]:
         """Produce every record and return once the broker has acknowledged all of them.

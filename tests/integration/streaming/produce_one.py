@@ -4,12 +4,13 @@ import asyncio
 import sys
 
 import click
+import structlog
 
 from streaming.producer import Producer, Record, TimedOut
 
 
-async def main(kafka: str, topic: str, stale_after_s: float, linger_s: float) -> None:
-    producer = Producer(kafka, on_produced=lambda *_: None, stale_after_s=stale_after_s, linger_s=linger_s)
+async def main(kafka: str, topic: str, stale_after_s: float, gather_s: float) -> None:
+    producer = Producer(kafka, on_produced=lambda *_: None, stale_after_s=stale_after_s, gather_s=gather_s)
     producer.start()
     # Its broker is known from here on.
     await producer.send_all([Record(topic, None, b"first")])
@@ -25,5 +26,6 @@ async def main(kafka: str, topic: str, stale_after_s: float, linger_s: float) ->
 
 
 if __name__ == "__main__":
-    kafka, topic, stale_after_s, linger_s = sys.argv[1:]
-    asyncio.run(main(kafka, topic, float(stale_after_s), float(linger_s)))
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    kafka, topic, stale_after_s, gather_s = sys.argv[1:]
+    asyncio.run(main(kafka, topic, float(stale_after_s), float(gather_s)))

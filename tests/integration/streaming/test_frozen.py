@@ -10,7 +10,7 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 TIMEOUT_S = 20.0
-LINGER_S = 2.0
+GATHER_S = 2.0
 STALE_AFTER_S = 4.0
 
 
@@ -32,7 +32,7 @@ def test_a_record_in_the_queue_of_a_frozen_process(
     kafka: str, topic: str, frozen_s: float, word: str, arrived: int
 ) -> None:
     command = [sys.executable, "-m", "tests.integration.streaming.produce_one"]
-    whole = [*command, kafka, topic, str(STALE_AFTER_S), str(LINGER_S)]
+    whole = [*command, kafka, topic, str(STALE_AFTER_S), str(GATHER_S)]
     with subprocess.Popen(whole, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         try:

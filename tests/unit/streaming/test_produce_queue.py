@@ -1,6 +1,7 @@
 """What is handed over reaches its broker once, in order, or fails in time and says so."""
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator
 
@@ -42,7 +43,7 @@ async def produced() -> list[tuple[str, int]]:
 @pytest.fixture
 async def producer(kafka: FakeKafka, produced: list[tuple[str, int]]) -> AsyncIterator[Producer]:
     one = Producer(
-        "kafka:9092", on_produced=lambda *what: produced.append(what), stale_after_s=STALE_AFTER_S, linger_s=0.002
+        "kafka:9092", on_produced=lambda *what: produced.append(what), stale_after_s=STALE_AFTER_S, gather_s=0.002
     )
     one.start()
     yield one
@@ -71,6 +72,22 @@ async def test_what_comes_while_a_request_is_under_way_goes_in_the_next(kafka: F
     sendings += [asyncio.create_task(producer.send_all(to(0, b"%d" % number))) for number in range(5)]
     assert [await sending for sending in sendings] == [{0: number} for number in range(6)]
     assert kafka.values() == [{ZERO: [b"first"]}, {ZERO: [b"0", b"1", b"2", b"3", b"4"]}]
+
+
+async def test_the_first_goes_at_once_and_those_soon_after_it_together(kafka: FakeKafka) -> None:
+    gather_s = 0.3
+    producer = Producer("kafka:9092", on_produced=lambda *_: None, gather_s=gather_s)
+    producer.start()
+    began = time.monotonic()
+    await producer.send_all(to(0, b"first"))
+    assert time.monotonic() - began < gather_s
+    later = [asyncio.create_task(producer.send_all(to(0, b"second")))]
+    await asyncio.sleep(gather_s / 10)
+    later.append(asyncio.create_task(producer.send_all(to(1, b"third"))))
+    await asyncio.gather(*later)
+    assert time.monotonic() - began >= gather_s
+    assert kafka.values() == [{ZERO: [b"first"]}, {ZERO: [b"second"], ONE: [b"third"]}]
+    await producer.stop()
 
 
 async def test_keys_and_headers_arrive(kafka: FakeKafka, producer: Producer) -> None:
@@ -222,7 +239,7 @@ async def test_a_topic_that_is_not_there_times_out(kafka: FakeKafka, producer: P
 
 async def test_kafka_may_come_after_the_producer(kafka: FakeKafka) -> None:
     kafka.is_up = False
-    producer = Producer("kafka:9092", on_produced=lambda *_: None, stale_after_s=LIMIT_S, linger_s=0)
+    producer = Producer("kafka:9092", on_produced=lambda *_: None, stale_after_s=LIMIT_S, gather_s=0)
     producer.start()
     sending = asyncio.create_task(producer.send_all(to(0, b"a")))
     await asyncio.sleep(0.05)
@@ -322,7 +339,7 @@ async def test_whoever_waits_when_it_stops_hears_that_it_failed(kafka: FakeKafka
 @given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, BATCH_BYTES // 3)), max_size=8), max_size=8))
 def test_whatever_is_sent_each_partition_has_it_in_order(calls: list[list[tuple[int, int]]]) -> None:
     async def run(kafka: FakeKafka) -> None:
-        producer = Producer("kafka:9092", on_produced=lambda *_: None, linger_s=0)
+        producer = Producer("kafka:9092", on_produced=lambda *_: None, gather_s=0)
         producer.start()
         numbered = iter(range(1_000))
         sent = [
