@@ -3,7 +3,6 @@
 import asyncio
 import struct
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import cramjam
 import msgspec
@@ -37,50 +36,44 @@ class Record(msgspec.Struct, frozen=True):
     partition: int = -1
 
 
-@dataclass(frozen=True, slots=True)
-class ProducerId:
-    """By its number, and a sequence number for each partition, the broker knows a batch that it has already."""
-
-    number: int
-    epoch: int
-
-
 class Batch:
-    """Takes records until it is full or ready to be written; ``settled`` is the offset of its first one, in the end.
+    """Takes records until it is full or closed; ``settled`` is the offset of its first one, in the end.
 
-    ``since`` is the loop's time at which it was begun. ``written_as`` is None until it may have reached a broker.
+    ``since`` is the loop's time at which the first of them was handed over. Once it is ``is_written`` it may have
+    reached a broker.
     """
 
     def __init__(self, tp: TopicPartition, since: float) -> None:
         self.tp = tp
         self.since = since
         self.is_open = True
-        self.records = 0
+        self.is_written = False
+        self.count = 0
         self.bytes = 0
-        self.written_as: ProducerId | None = None
         self.written = bytearray()
         self.settled: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self._builder = DefaultRecordBatchBuilder(
+        self._builder: DefaultRecordBatchBuilder | None = DefaultRecordBatchBuilder(
             RECORD_FORMAT, DefaultRecordBatch.CODEC_NONE, 0, NO_ID, NO_ID, 0, BATCH_BYTES
         )
 
     def take(self, records: Sequence[Record], at_ms: int) -> int:
         """How many of them it has taken; the first of all it takes whatever its size."""
-        append, first, taken = self._builder.append, self.records, len(records)
+        assert self._builder is not None, "it is closed"
+        append, first, taken = self._builder.append, self.count, len(records)
         for number, one in enumerate(records):
             if append(first + number, at_ms, one.key, one.value, one.headers or NO_HEADERS) is None:
                 self.is_open, taken = False, number
                 break
-        self.records += taken
+        self.count += taken
         self.bytes = self._builder.size()
         return taken
 
-    def close(self, producer: ProducerId, sequence: int) -> None:
-        """It may be written from here on: it is the same however often it is sent."""
-        self.is_open = False
-        self.written_as = producer
-        self._builder.set_producer_state(producer.number, producer.epoch, sequence)
+    def close(self, producer_id: int, epoch: int, sequence: int) -> None:
+        """Nothing is taken any more, and what is written is the same however often it is sent."""
+        assert self._builder is not None, "it is closed once"
+        self._builder.set_producer_state(producer_id, epoch, sequence)
         self.written = _compressed(self._builder.build())
+        self.is_open, self.is_written, self._builder = False, True, None
 
     def settle(self, offset: int) -> None:
         if not self.settled.done():

@@ -21,6 +21,12 @@ class LiveConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has 
         self._break_off_if_closing()
         return super()._send_sasl_token(payload, expect_response)
 
+    def close(self, reason: Any = None, exc: Any = None) -> Any:
+        """What had no answer in time is not written any further: whoever sent it has given it up, or sends it again."""
+        if reason is CloseReason.CONNECTION_TIMEOUT and self._writer is not None:
+            self._writer.transport.abort()
+        return super().close(reason, exc)
+
     def _break_off_if_closing(self) -> None:
         if self._writer is not None and self._writer.is_closing():
             self.close(reason=CloseReason.CONNECTION_BROKEN)

@@ -56,16 +56,20 @@ class Producer:
         """
         if not records:
             return {}
-        if self._queue is None:
+        queue = self._queue
+        if queue is None:
             raise ProduceFailed("the producer has not been started, or has been stopped")
+        since = asyncio.get_running_loop().time()
+        _refuse_large(records)
         counts = Counter([record.topic for record in records])
-        partitions = await self._queue.partitions(counts)
+        partitions = await queue.partitions(counts, since)
+        await queue.room(since)
         now_ms = round(time.time() * 1000)
         batches: list[Batch] = []
         last: dict[int, tuple[Batch, int]] = {}
         for tp, some in _by_partition(records, partitions).items():
-            batches += self._queue.add(tp, some, now_ms)
-            last[tp.partition] = batches[-1], batches[-1].records - 1
+            batches += queue.add(tp, some, now_ms, since)
+            last[tp.partition] = batches[-1], batches[-1].count - 1
         await asyncio.wait([batch.settled for batch in batches])
         _raise_any(batches)
         for topic, count in counts.items():
@@ -79,29 +83,39 @@ class Producer:
             await queue.stop(timeout_s)
 
 
+def _refuse_large(records: Sequence[Record]) -> None:
+    """Before any of them is on its way."""
+    if (largest := max([len(record.value or b"") for record in records])) > MAX_REQUEST_BYTES:
+        raise ProduceFailed(f"a record of {largest} bytes is too large")
+
+
 def _by_partition(
     records: Sequence[Record], partitions: Mapping[str, int]
 ) -> Mapping[TopicPartition, Sequence[Record]]:
     """In their order, each with those that go where it goes."""
-    by_topic: dict[str, list[Record]] = defaultdict(list)
-    placed: dict[TopicPartition, list[Record]] = defaultdict(list)
+    keys: dict[str, list[bytes | None]] = defaultdict(list)
     for one in records:
         if one.partition < 0:
-            by_topic[one.topic].append(one)
-        else:
-            placed[TopicPartition(one.topic, one.partition)].append(one)
-    for topic, keyed in by_topic.items():
-        lines = [placed[TopicPartition(topic, partition)] for partition in range(partitions[topic])]
-        for one, partition in zip(keyed, partitions_of([one.key for one in keyed], len(lines)), strict=True):
-            lines[partition].append(one)
-    return {tp: line for tp, line in placed.items() if line}
+            keys[one.topic].append(one.key)
+    chosen = {topic: iter(partitions_of(some, partitions[topic])) for topic, some in keys.items()}
+    placed: dict[tuple[str, int], list[Record]] = defaultdict(list)
+    for one in records:
+        partition = one.partition
+        placed[one.topic, next(chosen[one.topic]) if partition < 0 else partition].append(one)
+    return {TopicPartition(*tp): line for tp, line in placed.items()}
 
 
 def _raise_any(batches: Sequence[Batch]) -> None:
-    """One failure of a kind that is not known stands for all."""
-    errors = {type(error): error for batch in batches if (error := batch.settled.exception()) is not None}
-    if errors:
-        raise errors.get(ProduceFailed) or errors[TimedOut]
+    """A failure that is no timeout stands for all: it will not pass."""
+    timed_out: TimedOut | None = None
+    for batch in batches:
+        match batch.settled.exception():
+            case TimedOut() as error:
+                timed_out = error
+            case ProduceFailed() as error:
+                raise error
+    if timed_out is not None:
+        raise timed_out
 
 
 def _offset(batch: Batch, place: int) -> int:

@@ -1,13 +1,14 @@
 """Brokers that do what a test says, in place of aiokafka's client."""
 
 import asyncio
-from collections import deque
+from collections import Counter, defaultdict, deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
 
 from aiokafka.errors import KafkaConnectionError
-from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.produce import ProduceRequest, ProduceRequest_v7
 from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import TopicPartition
 
@@ -16,8 +17,41 @@ Written = dict[TopicPartition, bytes]
 Answer = Callable[[Written], dict[TopicPartition, int]] | Exception | None
 
 
+DUPLICATE, OUT_OF_ORDER, OLD_EPOCH = 46, 45, 47
+
+
+@dataclass
+class Log:
+    """A partition, as its leader keeps it: what comes out of order is refused, and what is there already is known."""
+
+    values: list[bytes] = field(default_factory=list)
+    producer: tuple[int, int] = (-1, -1)
+    next: int = 0
+    last: tuple[int, int] = (-1, -1)
+
+    def append(self, raw: bytes) -> tuple[int, int]:
+        """Error code and offset."""
+        batch = batch_of(raw)
+        assert batch.validate_crc()
+        producer, sequence = (batch.producer_id, batch.producer_epoch), batch.base_sequence
+        if producer == self.producer and sequence == self.last[0]:
+            return 0, self.last[1]
+        if producer[0] == self.producer[0] and producer[1] < self.producer[1]:
+            return OLD_EPOCH, -1
+        if sequence != (self.next if producer == self.producer else 0):
+            return OUT_OF_ORDER, -1
+        new = values(raw)
+        self.last = sequence, len(self.values)
+        self.producer, self.next = producer, (sequence + len(new)) % 2**31
+        self.values += new
+        return 0, self.last[1]
+
+
 class FakeKafka:
-    """``answers`` are given in turn, by broker; then every request is taken. ``silent`` brokers never answer."""
+    """``answers`` are given in turn, by broker, then what a log says; a code that is an answer leaves the log as it is.
+
+    ``silent`` brokers never answer, ``deaf`` ones take what is sent before the connection breaks.
+    """
 
     def __init__(self, partitions: dict[str, int], leaders: dict[TopicPartition, int] | None = None) -> None:
         self.partitions = partitions
@@ -29,7 +63,14 @@ class FakeKafka:
         self.requests: list[tuple[int, Written]] = []
         self.ids = 0
         self.metadata_updates = 0
-        self.ends: dict[TopicPartition, int] = {}
+        self.logs: dict[TopicPartition, Log] = defaultdict(Log)
+        self.deaf = 0
+        self.tracked: set[str] = set()
+        self.acks: set[int] = set()
+        self.most_at_once: Counter[int] = Counter()
+        self._at_once: Counter[int] = Counter()
+        self._conns: dict[int, Any] = {}
+        self._sync_task: asyncio.Future[None] = asyncio.Future()
         self.is_closed = False
         self.cluster = self
 
@@ -54,7 +95,7 @@ class FakeKafka:
     # What is asked of the client.
 
     def add_topic(self, topic: str) -> None:
-        pass
+        self.tracked.add(topic)
 
     def force_metadata_update(self) -> None:
         self.metadata_updates += 1
@@ -77,6 +118,17 @@ class FakeKafka:
             for partition, batch in partitions
         }
         self.requests.append((broker, written))
+        self.acks.add(request.required_acks)
+        # As the connection does just before it writes.
+        request.build(ProduceRequest_v7)
+        self._at_once[broker] += 1
+        self.most_at_once[broker] = max(self.most_at_once[broker], self._at_once[broker])
+        try:
+            return await self._answer(broker, written)
+        finally:
+            self._at_once[broker] -= 1
+
+    async def _answer(self, broker: int, written: Written) -> Any:
         await asyncio.sleep(0)
         if broker in self.silent:
             await asyncio.Event().wait()
@@ -87,16 +139,17 @@ class FakeKafka:
         codes = answer(written) if answer else dict.fromkeys(written, 0)
         told: dict[str, list[tuple[int, int, int, int]]] = {}
         for tp, code in codes.items():
-            told.setdefault(tp.topic, []).append((tp.partition, code, -1 if code else self._kept(tp, written), -1))
+            offset = -1
+            if not code:
+                code, offset = self.logs[tp].append(written[tp])
+            told.setdefault(tp.topic, []).append((tp.partition, code, offset, -1))
+        if self.deaf:
+            self.deaf -= 1
+            raise KafkaConnectionError("the answer was lost")
         return SimpleNamespace(topics=list(told.items()))
 
     async def close(self) -> None:
         self.is_closed = True
-
-    def _kept(self, tp: TopicPartition, written: Written) -> int:
-        first = self.ends.get(tp, 0)
-        self.ends[tp] = first + len(values(written[tp]))
-        return first
 
     # What a test looks at.
 

@@ -3,7 +3,8 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import pytest
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
@@ -13,10 +14,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streaming import produce_queue
-from streaming.batch import BATCH_BYTES, Batch, ProducerId
+from streaming.batch import BATCH_BYTES, Batch
+from streaming.partitioner import partitions_of
+from streaming.produce_queue import ALL_REPLICAS, SEQUENCES
 from streaming.producer import UNTOLD, ProduceFailed, Producer, Record, TimedOut
 from tests.fakes import until
-from tests.unit.streaming.fake_kafka import FakeKafka, all_of, batch_of, values
+from tests.unit.streaming.fake_kafka import OLD_EPOCH, FakeKafka, all_of, batch_of, values
 
 LIMIT_S = 10.0
 STALE_AFTER_S = 0.4
@@ -27,7 +30,7 @@ ZERO, ONE = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
 @pytest.fixture
-def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
+async def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka({"t": 4, "u": 4})
     monkeypatch.setattr(produce_queue, "AIOKafkaClient", fake)
     monkeypatch.setattr(produce_queue, "PAUSE_S", 0.01)
@@ -128,9 +131,13 @@ async def test_what_may_have_arrived_goes_out_again_word_for_word(
 
 
 async def test_what_a_broker_had_already_has_no_offset_that_is_known(kafka: FakeKafka, producer: Producer) -> None:
-    kafka.answers[1] = deque([all_of(DUPLICATE)])
-    assert await producer.send_all(to(0, b"a")) == {0: UNTOLD}
-    assert await producer.send_all(to(0, b"b")) == {0: 0}
+    def known(written: dict[TopicPartition, bytes]) -> dict[TopicPartition, int]:
+        kafka.logs[ZERO].append(written[ZERO])
+        return {ZERO: DUPLICATE}
+
+    kafka.answers[1] = deque([known])
+    assert await producer.send_all(to(0, b"a", b"b")) == {0: UNTOLD}
+    assert await producer.send_all(to(0, b"c")) == {0: 2}
 
 
 async def test_a_partition_that_has_moved_is_sent_to_its_new_leader(kafka: FakeKafka, producer: Producer) -> None:
@@ -173,7 +180,7 @@ async def test_an_answer_that_leaves_a_partition_out_is_none_for_it(kafka: FakeK
 async def test_what_a_broker_refuses_fails_and_its_numbers_are_not_missed(
     kafka: FakeKafka, producer: Producer, code: int
 ) -> None:
-    """The partition's next batch would be out of order: it has a new id."""
+    """The partition's next batch would be out of order: it has a new epoch."""
     kafka.answers[1] = deque([lambda written: {ZERO: code, ONE: 0}])
     refused = asyncio.create_task(producer.send_all(to(0, b"a")))
     beside = asyncio.create_task(producer.send_all(to(1, b"b")))
@@ -183,19 +190,31 @@ async def test_what_a_broker_refuses_fails_and_its_numbers_are_not_missed(
     assert await beside == {1: 0}
     assert await producer.send_all([*to(0, b"c"), *to(1, b"d")]) == {0: 0, 1: 1}
     last = {tp: batch_of(raw) for tp, raw in kafka.requests[-1][1].items()}
-    assert {(batch.producer_id, batch.base_sequence) for batch in last.values()} == {(2, 0)}
+    assert {tp: (head.producer_epoch, head.base_sequence) for tp, head in last.items()} == {ZERO: (1, 0), ONE: (0, 1)}
 
 
-async def test_what_nobody_can_tell_about_times_out_and_takes_its_id_along(
+async def test_what_nobody_can_tell_about_times_out_and_its_partition_begins_a_new_epoch(
     kafka: FakeKafka, producer: Producer
 ) -> None:
+    """Another's numbers go on, and if it comes after all, it is refused."""
+    assert await producer.send_all([*to(0, b"a"), *to(1, b"a")]) == {0: 0, 1: 0}
     kafka.answers[1] = deque([KafkaConnectionError("gone")] * 1_000)
     with pytest.raises(TimedOut, match="gone"):
-        await producer.send_all(to(0, b"a"))
+        await producer.send_all(to(0, b"b"))
+    late = kafka.requests[-1][1][ZERO]
     kafka.answers[1].clear()
-    assert await producer.send_all(to(0, b"b")) == {0: 0}
-    batch = batch_of(kafka.requests[-1][1][ZERO])
-    assert (batch.producer_id, batch.base_sequence) == (2, 0)
+    assert await producer.send_all([*to(0, b"c"), *to(1, b"c")]) == {0: 1, 1: 1}
+    heads = {tp: batch_of(raw) for tp, raw in kafka.requests[-1][1].items()}
+    assert {tp: (head.producer_epoch, head.base_sequence) for tp, head in heads.items()} == {ZERO: (1, 0), ONE: (0, 1)}
+    assert kafka.logs[ZERO].append(late) == (OLD_EPOCH, -1)
+    assert kafka.ids == 1
+
+
+async def test_what_was_taken_though_its_answer_was_lost_is_there_once(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.deaf = 2
+    assert await producer.send_all(to(0, b"a", b"b")) == {0: 1}
+    assert await producer.send_all(to(0, b"c")) == {0: 2}
+    assert kafka.logs[ZERO].values == [b"a", b"b", b"c"]
 
 
 async def test_what_has_not_been_sent_times_out_and_the_id_is_kept(kafka: FakeKafka, producer: Producer) -> None:
@@ -208,26 +227,57 @@ async def test_what_has_not_been_sent_times_out_and_the_id_is_kept(kafka: FakeKa
     assert kafka.ids == 1
 
 
-async def test_what_is_stale_when_its_broker_can_be_reached_is_not_sent(
+@pytest.fixture
+async def freeze(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Time passes, and nothing else happens, as for a process that was stopped."""
+    loop = asyncio.get_running_loop()
+    now, lost = loop.time, 0.0
+    monkeypatch.setattr(loop, "time", lambda: now() + lost, raising=False)
+
+    def pass_by() -> None:
+        nonlocal lost
+        lost += STALE_AFTER_S
+
+    return pass_by
+
+
+@pytest.mark.parametrize("where", ["ready", "send", "partitions_for_topic", "leader_for_partition"])
+async def test_what_was_frozen_on_its_way_is_not_written(
+    kafka: FakeKafka, producer: Producer, freeze: Callable[[], None], monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    """Wherever: while the broker is connected to, before it is written, or before its partition is known."""
+    assert await producer.send_all(to(0, b"a")) == {0: 0}
+    step = getattr(kafka, where)
+
+    def frozen(*arguments: Any) -> Any:
+        freeze()
+        return step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kafka, where, frozen)
+        with pytest.raises(TimedOut):
+            await asyncio.wait_for(producer.send_all(to(0, b"b")), LIMIT_S)
+    assert await producer.send_all(to(0, b"c")) == {0: 1}
+    assert kafka.logs[ZERO].values == [b"a", b"c"]
+
+
+async def test_what_joins_a_batch_does_not_wait_longer_for_it(
     kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As it is for a process that was frozen meanwhile: nothing but the connection has been waited for."""
-    reached = asyncio.Event()
-
-    async def ready(broker: int) -> bool:
-        await reached.wait()
-        return True
-
-    monkeypatch.setattr(kafka, "ready", ready)
-    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
-    await asyncio.sleep(0.05)
+    """A record that has waited for room is as old as it is, whoever is in its batch."""
+    kafka.unreachable.add(1)
     loop = asyncio.get_running_loop()
-    now = loop.time
-    monkeypatch.setattr(loop, "time", lambda: now() + STALE_AFTER_S, raising=False)
-    reached.set()
+    young = asyncio.create_task(producer.send_all(to(0, b"young")))
+    await asyncio.sleep(0)
+    queue = producer._queue
+    assert queue is not None
+    [batch] = queue.add(ZERO, to(0, b"old"), 1, loop.time() - STALE_AFTER_S / 2)
+    began = loop.time()
     with pytest.raises(TimedOut):
-        await asyncio.wait_for(sending, LIMIT_S)
-    assert not kafka.requests
+        await batch.settled
+    assert loop.time() - began < 0.75 * STALE_AFTER_S
+    with pytest.raises(TimedOut):
+        await young
 
 
 async def test_a_topic_that_is_not_there_times_out(kafka: FakeKafka, producer: Producer) -> None:
@@ -269,18 +319,17 @@ async def test_a_record_that_no_broker_takes_fails_at_once(kafka: FakeKafka, pro
     assert kafka.values() == [{ZERO: [b"a"]}]
 
 
-async def test_while_too_much_waits_no_more_is_taken(
+async def test_while_too_much_waits_callers_wait_in_their_order(
     kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(produce_queue, "MAX_WAITING_BYTES", 1_000)
     kafka.unreachable.add(1)
-    first = asyncio.create_task(producer.send_all(to(0, bytes(2_000))))
-    await asyncio.sleep(0.02)
-    second = asyncio.create_task(producer.send_all(to(0, b"a")))
+    sendings = [asyncio.create_task(producer.send_all(to(0, b"%d" % number + bytes(2_000)))) for number in range(5)]
     await asyncio.sleep(0.02)
     kafka.unreachable.clear()
-    assert [await first, await second] == [{0: 0}, {0: 1}]
-    assert len(kafka.requests) == 2
+    assert [await sending for sending in sendings] == [{0: number} for number in range(5)]
+    assert [value[:1] for value in kafka.logs[ZERO].values] == [b"0", b"1", b"2", b"3", b"4"]
+    assert len(kafka.requests) == 5
 
 
 async def test_a_request_has_room_for_so_much(
@@ -289,6 +338,116 @@ async def test_a_request_has_room_for_so_much(
     monkeypatch.setattr(produce_queue, "MAX_REQUEST_BYTES", 5_000)
     await producer.send_all([one for partition in range(4) for one in to(partition, bytes(2_000))])
     assert [len(written) for _, written in kafka.requests] == [2, 2]
+
+
+async def test_nothing_of_a_call_is_sent_where_one_record_is_too_large(kafka: FakeKafka, producer: Producer) -> None:
+    with pytest.raises(ProduceFailed, match="too large"):
+        await producer.send_all([*to(0, b"small"), *to(0, bytes(17 << 20))])
+    await producer.stop(timeout_s=LIMIT_S)
+    assert not kafka.requests
+
+
+async def test_a_broker_has_one_request_at_a_time(kafka: FakeKafka, producer: Producer) -> None:
+    sendings = []
+    for number in range(50):
+        sendings.append(asyncio.create_task(producer.send_all(to(number % 4, b"a"))))
+        await asyncio.sleep(0.001)
+    await asyncio.gather(*sendings)
+    assert kafka.most_at_once[1] == 1
+    assert kafka.acks == {ALL_REPLICAS}
+
+
+async def test_a_leader_that_changes_while_a_batch_is_under_way_has_it_when_it_is_lost(
+    kafka: FakeKafka, producer: Producer
+) -> None:
+    """Until then the new one has nothing of the partition, for what follows must not overtake."""
+    kafka.silent.add(1)
+    first = asyncio.create_task(producer.send_all(to(0, b"first")))
+    await until(lambda: bool(kafka.requests))
+    kafka.leaders[ZERO] = 2
+    second = asyncio.create_task(producer.send_all(to(0, b"second")))
+    await asyncio.sleep(0.02)
+    assert [broker for broker, _ in kafka.requests] == [1]
+    for sending in (first, second):
+        sending.cancel()
+
+
+async def test_a_partition_in_trouble_holds_up_no_other_of_its_broker(kafka: FakeKafka, producer: Producer) -> None:
+    def one_of_them(written: dict[TopicPartition, bytes]) -> dict[TopicPartition, int]:
+        return {tp: NOT_ENOUGH_REPLICAS if tp == ZERO else 0 for tp in written}
+
+    kafka.answers[1] = deque([one_of_them] * 1_000)
+    stuck = asyncio.create_task(producer.send_all(to(0, b"a")))
+    began = time.monotonic()
+    for number in range(10):
+        assert await producer.send_all(to(1, b"b")) == {1: number}
+    assert time.monotonic() - began < STALE_AFTER_S
+    with pytest.raises(TimedOut, match="t-0: NotEnoughReplicasError"):
+        await stuck
+
+
+async def test_sequence_numbers_begin_again_after_the_last(kafka: FakeKafka, producer: Producer) -> None:
+    await producer.send_all(to(0, b"a"))
+    assert producer._queue is not None
+    producer._queue._lines[ZERO].sequence = kafka.logs[ZERO].next = SEQUENCES - 1
+    assert await producer.send_all(to(0, b"b", b"c")) == {0: 2}
+    assert await producer.send_all(to(0, b"d")) == {0: 3}
+    assert batch_of(kafka.requests[-1][1][ZERO]).base_sequence == 1
+
+
+async def test_every_topic_is_asked_for_by_name(kafka: FakeKafka, producer: Producer) -> None:
+    """aiokafka knows all topics until it is told of one, and then only those that it was told of."""
+    await producer.send_all([*to(0, b"a"), *to(0, b"a", topic="u")])
+    assert kafka.tracked == {"t", "u"}
+
+
+async def test_the_order_is_kept_whether_a_key_or_its_caller_chose_the_partition(
+    kafka: FakeKafka, producer: Producer
+) -> None:
+    [place] = partitions_of([b"key"], 4)
+    records = [Record("t", b"key", b"%d" % number, None, -1 if number % 2 else place) for number in range(6)]
+    await producer.send_all(records)
+    assert kafka.logs[TopicPartition("t", place)].values == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+async def test_it_counts_what_was_acknowledged_when_it_was(
+    kafka: FakeKafka, producer: Producer, produced: list[tuple[str, int]]
+) -> None:
+    kafka.silent.add(1)
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await until(lambda: bool(kafka.requests))
+    assert not produced
+    sending.cancel()
+
+
+async def test_a_failure_that_will_not_pass_is_told_before_a_timeout(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.leaders[ONE] = 2
+    kafka.unreachable.add(2)
+    kafka.answers[1] = deque([all_of(NO_RIGHT)])
+    with pytest.raises(ProduceFailed, match="TopicAuthorization") as failure:
+        await producer.send_all([*to(1, b"b"), *to(0, b"a")])
+    assert not isinstance(failure.value, TimedOut)
+
+
+@pytest.mark.parametrize("where", ["leader_for_partition", "ready", "force_metadata_update"])
+async def test_a_bug_wherever_it_is_is_heard_of(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise ZeroDivisionError("a bug")
+
+    kafka.leaders[ONE] = -1
+    monkeypatch.setattr(kafka, where, broken)
+    with pytest.raises(ProduceFailed, match="ZeroDivisionError: a bug"):
+        await asyncio.wait_for(producer.send_all([*to(0, b"a"), *to(1, b"b")]), LIMIT_S)
+
+
+async def test_who_looks_after_the_leaders_must_not_die_unheard(kafka: FakeKafka, producer: Producer) -> None:
+    await producer.send_all(to(0, b"a"))
+    kafka._sync_task.set_exception(ZeroDivisionError("a bug"))
+    await asyncio.sleep(0)
+    with pytest.raises(ProduceFailed, match="ZeroDivisionError: a bug"):
+        await producer.send_all(to(0, b"b"))
 
 
 async def test_a_caller_that_went_away_is_no_reason_to_fail(kafka: FakeKafka, producer: Producer) -> None:
@@ -338,7 +497,9 @@ async def test_whoever_waits_when_it_stops_hears_that_it_failed(kafka: FakeKafka
 
 @given(st.lists(st.lists(st.tuples(st.integers(0, 3), st.integers(0, BATCH_BYTES // 3)), max_size=8), max_size=8))
 def test_whatever_is_sent_each_partition_has_it_in_order(calls: list[list[tuple[int, int]]]) -> None:
-    async def run(kafka: FakeKafka) -> None:
+    async def run(patch: pytest.MonkeyPatch) -> None:
+        kafka = FakeKafka({"t": 4})
+        patch.setattr(produce_queue, "AIOKafkaClient", kafka)
         producer = Producer("kafka:9092", on_produced=lambda *_: None, gather_s=0)
         producer.start()
         numbered = iter(range(1_000))
@@ -357,15 +518,13 @@ def test_whatever_is_sent_each_partition_has_it_in_order(calls: list[list[tuple[
                 assert told.get(partition, at) == at
 
     with pytest.MonkeyPatch.context() as patch:
-        kafka = FakeKafka({"t": 4})
-        patch.setattr(produce_queue, "AIOKafkaClient", kafka)
-        asyncio.run(run(kafka))
+        asyncio.run(run(patch))
 
 
 async def test_a_batch_is_the_same_however_often_it_is_written() -> None:
     batch = Batch(ZERO, 0.0)
     assert batch.take(to(0, b"a", b"b"), 1) == 2
-    batch.close(ProducerId(7, 1), 5)
+    batch.close(7, 1, 5)
     head = batch_of(bytes(batch.written))
     assert (head.producer_id, head.producer_epoch, head.base_sequence) == (7, 1, 5)
     assert values(bytes(batch.written)) == [b"a", b"b"]
@@ -376,7 +535,7 @@ def test_a_batch_can_be_read_whether_compression_is_worth_it_or_not(pairs: list[
     async def written() -> bytes:
         batch = Batch(ZERO, 0.0)
         assert batch.take([Record("t", key, value, None, 0) for key, value in pairs], 1) == len(pairs)
-        batch.close(ProducerId(7, 1), 5)
+        batch.close(7, 1, 5)
         return bytes(batch.written)
 
     batch = batch_of(asyncio.run(written()))
@@ -387,6 +546,6 @@ def test_a_batch_can_be_read_whether_compression_is_worth_it_or_not(pairs: list[
 async def test_what_is_alike_is_compressed() -> None:
     batch = Batch(ZERO, 0.0)
     batch.take(to(0, *[b"the same as before" * 10] * 100), 1)
-    batch.close(ProducerId(7, 1), 5)
+    batch.close(7, 1, 5)
     assert len(batch.written) < batch.bytes / 5
     assert batch_of(bytes(batch.written)).compression_type == DefaultRecordBatch.CODEC_LZ4
