@@ -51,6 +51,8 @@ MAX_WAITING_BYTES = 64 << 20
 REQUESTS_BEFORE_STALE = 3
 BROKERS_SHARE = 0.8
 
+NO_TROUBLE = "the broker has not answered"
+
 LOOK_AGAIN_S = 0.05
 PAUSE_S = 0.1
 LONGEST_PAUSE_S = 1.0
@@ -68,7 +70,7 @@ class TimedOut(ProduceFailed):
 
 
 @dataclass(slots=True, kw_only=True)
-class Pace:
+class Backoff:
     """When the next attempt may begin (loop time), and the pause after the last one if it failed."""
 
     next_at: float = 0.0
@@ -80,14 +82,14 @@ class Pace:
 
 
 @dataclass(slots=True, kw_only=True)
-class Link(Pace):
+class Link(Backoff):
     """The way to a broker."""
 
     is_busy: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
-class Line(Pace):
+class Line(Backoff):
     """What waits for a partition, the next first; what is under way stays first until it is settled."""
 
     tp: TopicPartition
@@ -139,7 +141,7 @@ class ProduceQueue:
         self._bytes = 0
         self._room = asyncio.Lock()
         self._links: dict[int, Link] = defaultdict(Link)
-        self._trouble = "the broker has not answered"
+        self._trouble = NO_TROUBLE
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
@@ -328,6 +330,7 @@ class ProduceQueue:
                         self._client.force_metadata_update()
                 else:
                     self._give_up_first(line, ProduceFailed(problem))
+        self._trouble = NO_TROUBLE
         if again:
             self._again(broker, "; ".join(again))
 
