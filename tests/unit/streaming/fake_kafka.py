@@ -65,6 +65,7 @@ class FakeKafka:
         self.metadata_updates = 0
         self.logs: dict[TopicPartition, Log] = defaultdict(Log)
         self.deaf = 0
+        self.answers_after_s = 0.0
         self.tracked: set[str] = set()
         self.acks: set[int] = set()
         self.most_at_once: Counter[int] = Counter()
@@ -129,7 +130,7 @@ class FakeKafka:
             self._at_once[broker] -= 1
 
     async def _answer(self, broker: int, written: Written) -> Any:
-        await asyncio.sleep(0)
+        await asyncio.sleep(self.answers_after_s)
         if broker in self.silent:
             await asyncio.Event().wait()
         answers = self.answers.get(broker)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from streaming import produce_queue
 from streaming.batch import BATCH_BYTES, Batch
 from streaming.partitioner import partitions_of
-from streaming.produce_queue import ALL_REPLICAS, SEQUENCES
+from streaming.produce_queue import SEQUENCES
 from streaming.producer import UNTOLD, ProduceFailed, Producer, Record, TimedOut
 from tests.fakes import until
 from tests.unit.streaming.fake_kafka import OLD_EPOCH, FakeKafka, all_of, batch_of, values
@@ -280,6 +280,17 @@ async def test_what_joins_a_batch_does_not_wait_longer_for_it(
         await young
 
 
+async def test_what_was_written_in_time_may_be_answered_late(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.answers_after_s = 1.5 * STALE_AFTER_S
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await until(lambda: bool(kafka.requests))
+    behind = asyncio.create_task(producer.send_all(to(0, b"b")))
+    assert await sending == {0: 0}
+    with pytest.raises(TimedOut):
+        await behind
+    assert kafka.logs[ZERO].values == [b"a"]
+
+
 async def test_a_topic_that_is_not_there_times_out(kafka: FakeKafka, producer: Producer) -> None:
     with pytest.raises(TimedOut, match="elsewhere"):
         await producer.send_all(to(0, b"a", topic="elsewhere"))
@@ -348,13 +359,14 @@ async def test_nothing_of_a_call_is_sent_where_one_record_is_too_large(kafka: Fa
 
 
 async def test_a_broker_has_one_request_at_a_time(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.answers_after_s = 0.005
     sendings = []
     for number in range(50):
         sendings.append(asyncio.create_task(producer.send_all(to(number % 4, b"a"))))
         await asyncio.sleep(0.001)
     await asyncio.gather(*sendings)
     assert kafka.most_at_once[1] == 1
-    assert kafka.acks == {ALL_REPLICAS}
+    assert kafka.acks == {-1}, "all replicas"
 
 
 async def test_a_leader_that_changes_while_a_batch_is_under_way_has_it_when_it_is_lost(
