@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import pytest
 import uvloop
 from aiokafka import conn, errors
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.protocol.admin import ApiVersionRequest
 
 from streaming.connection import LiveConnection, install
@@ -70,3 +70,38 @@ def test_every_connection_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conn, "AIOKafkaConnection", object)
     install()
     assert conn.AIOKafkaConnection is LiveConnection
+
+
+SENT = 32 << 20
+
+
+async def arrived_after(reason: CloseReason) -> int:
+    """How much of a large request reaches a server that reads only once its sender has closed."""
+    closed, arrived = asyncio.Event(), asyncio.get_running_loop().create_future()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await closed.wait()
+        count = 0
+        with suppress(ConnectionError):
+            while some := await reader.read(1 << 20):
+                count += len(some)
+        writer.close()
+        arrived.set_result(count)
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0, limit=1 << 10) as server:
+        port = server.sockets[0].getsockname()[1]
+        kind = type("Silent", (LiveConnection,), {"_do_version_lookup": lambda self: asyncio.sleep(0)})
+        connection = kind("127.0.0.1", port)
+        await connection.connect()
+        connection._writer.write(bytes(SENT))
+        connection.close(reason=reason)
+        closed.set()
+        async with asyncio.timeout(10):
+            return int(await arrived)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_what_had_no_answer_in_time_is_not_written_any_further(loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        assert runner.run(arrived_after(CloseReason.SHUTDOWN)) == SENT
+        assert runner.run(arrived_after(CloseReason.CONNECTION_TIMEOUT)) < SENT
