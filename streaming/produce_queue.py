@@ -30,6 +30,7 @@ from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import TopicPartition
 
+from streaming import connection
 from streaming.batch import Batch, Record
 
 log = structlog.get_logger(__name__)
@@ -127,6 +128,7 @@ class ProduceQueue:
         self._gather_s = gather_s
         self._stale_after_s = stale_after_s
         self._request_timeout_s = stale_after_s / REQUESTS_BEFORE_STALE
+        connection.install()
         self._client = AIOKafkaClient(
             bootstrap_servers=kafka.split(","),
             client_id="herald",
@@ -187,7 +189,7 @@ class ProduceQueue:
         batches: list[Batch] = []
         while records:
             if not line.batches or not line.batches[-1].is_open:
-                line.batches.append(Batch(tp, since))
+                line.batches.append(Batch(since))
             batch = line.batches[-1]
             before = batch.bytes
             if taken := batch.take(records, at_ms):
@@ -204,13 +206,13 @@ class ProduceQueue:
         while self._waiting and (left_s := give_up_at - self._loop.time()) > 0:
             await asyncio.wait([next(iter(self._waiting.values())).batches[0].settled], timeout=left_s)
         if self._waiting:
-            for connection in self._client._conns.values():
-                connection.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            for one in self._client._conns.values():
+                one.close(reason=CloseReason.CONNECTION_TIMEOUT)
         self._end(ProduceFailed("the producer has been stopped"))
-        tasks = list(self._tasks)
-        for task in tasks:
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
         closing = self._loop.create_task(self._client.close())
         await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_S)
         if not closing.done():

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -53,9 +53,9 @@ class FakeKafka:
     ``silent`` brokers never answer, ``deaf`` ones take what is sent before the connection breaks.
     """
 
-    def __init__(self, partitions: dict[str, int], leaders: dict[TopicPartition, int] | None = None) -> None:
+    def __init__(self, partitions: dict[str, int]) -> None:
         self.partitions = partitions
-        self.leaders = leaders or {}
+        self.leaders: dict[TopicPartition, int] = {}
         self.answers: dict[int, deque[Answer]] = {}
         self.unreachable: set[int] = set()
         self.silent: set[int] = set()
@@ -76,7 +76,6 @@ class FakeKafka:
         self.cluster = self
 
     def __call__(self, **settings: Any) -> "FakeKafka":
-        self.settings = settings
         return self
 
     # What is asked of the cluster.
@@ -86,9 +85,6 @@ class FakeKafka:
 
     def leader_for_partition(self, tp: TopicPartition) -> int | None:
         return self.leaders.get(tp, 1)
-
-    def brokers(self) -> Sequence[int]:
-        return [1] if self.is_up else []
 
     def get_random_node(self) -> int | None:
         return 1 if self.is_up else None

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import pytest
+from aiokafka import conn
+from aiokafka.conn import AIOKafkaConnection
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import TopicPartition
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from streaming import produce_queue
 from streaming.batch import BATCH_BYTES, Batch
+from streaming.connection import LiveConnection
 from streaming.partitioner import partitions_of
 from streaming.produce_queue import SEQUENCES
 from streaming.producer import UNTOLD, ProduceFailed, Producer, Record, TimedOut
@@ -373,15 +376,15 @@ async def test_a_leader_that_changes_while_a_batch_is_under_way_has_it_when_it_i
     kafka: FakeKafka, producer: Producer
 ) -> None:
     """Until then the new one has nothing of the partition, for what follows must not overtake."""
-    kafka.silent.add(1)
+    kafka.answers_after_s = STALE_AFTER_S / 4
+    kafka.answers[1] = deque([KafkaConnectionError("gone")])
     first = asyncio.create_task(producer.send_all(to(0, b"first")))
     await until(lambda: bool(kafka.requests))
     kafka.leaders[ZERO] = 2
     second = asyncio.create_task(producer.send_all(to(0, b"second")))
-    await asyncio.sleep(0.02)
-    assert [broker for broker, _ in kafka.requests] == [1]
-    for sending in (first, second):
-        sending.cancel()
+    assert [await first, await second] == [{0: 0}, {0: 1}]
+    assert [broker for broker, _ in kafka.requests] == [1, 2, 2]
+    assert kafka.logs[ZERO].values == [b"first", b"second"]
 
 
 async def test_a_partition_in_trouble_holds_up_no_other_of_its_broker(kafka: FakeKafka, producer: Producer) -> None:
@@ -491,6 +494,17 @@ async def test_before_it_starts_and_after_it_stops_nothing_is_waited_for(kafka: 
     assert kafka.is_closed
 
 
+async def test_its_connections_are_those_that_say_when_they_have_closed(
+    kafka: FakeKafka, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else of the process has not begun yet."""
+    monkeypatch.setattr(conn, "AIOKafkaConnection", AIOKafkaConnection)
+    producer = Producer("kafka:9092", on_produced=lambda *_: None)
+    producer.start()
+    assert conn.AIOKafkaConnection is LiveConnection
+    await producer.stop()
+
+
 async def test_it_stops_when_what_is_under_way_has_ended(kafka: FakeKafka, producer: Producer) -> None:
     sending = asyncio.create_task(producer.send_all([*to(0, b"a"), *to(1, b"b")]))
     await asyncio.sleep(0)
@@ -534,7 +548,7 @@ def test_whatever_is_sent_each_partition_has_it_in_order(calls: list[list[tuple[
 
 
 async def test_a_batch_is_the_same_however_often_it_is_written() -> None:
-    batch = Batch(ZERO, 0.0)
+    batch = Batch(0.0)
     assert batch.take(to(0, b"a", b"b"), 1) == 2
     batch.close(7, 1, 5)
     head = batch_of(bytes(batch.written))
@@ -545,7 +559,7 @@ async def test_a_batch_is_the_same_however_often_it_is_written() -> None:
 @given(st.lists(st.tuples(st.none() | st.binary(max_size=50), st.none() | st.binary(max_size=2_000)), min_size=1))
 def test_a_batch_can_be_read_whether_compression_is_worth_it_or_not(pairs: list[tuple[bytes, bytes]]) -> None:
     async def written() -> bytes:
-        batch = Batch(ZERO, 0.0)
+        batch = Batch(0.0)
         assert batch.take([Record("t", key, value, None, 0) for key, value in pairs], 1) == len(pairs)
         batch.close(7, 1, 5)
         return bytes(batch.written)
@@ -556,7 +570,7 @@ def test_a_batch_can_be_read_whether_compression_is_worth_it_or_not(pairs: list[
 
 
 async def test_what_is_alike_is_compressed() -> None:
-    batch = Batch(ZERO, 0.0)
+    batch = Batch(0.0)
     batch.take(to(0, *[b"the same as before" * 10] * 100), 1)
     batch.close(7, 1, 5)
     assert len(batch.written) < batch.bytes / 5
