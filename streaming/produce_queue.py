@@ -1,8 +1,8 @@
 """How do batches reach their brokers? One request at a time to each, with all that was gathered for it meanwhile.
 
-aiokafka connects, knows who leads which partition, and speaks the protocol. Its own producer would keep a batch for as
-long as the broker is away; here one that has grown stale is not sent any more. That is looked at when the request is
-encoded, so that a process that was frozen on the way there sees it too; what the system has taken by then still goes.
+aiokafka's own producer would keep a batch for as long as the broker is away; here one that has grown stale is not sent
+any more. That is looked at when the request is encoded, so that a process that was frozen on the way there sees it too;
+what the system has taken by then still goes.
 
 Acks from all replicas, and sequence numbers by which a broker knows what it has: a batch that goes out again for want
 of an answer is there once. Where one is given up that may have arrived, its partition begins a new epoch: its numbers
@@ -16,22 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
-from aiokafka.client import AIOKafkaClient
-from aiokafka.conn import CloseReason
-from aiokafka.errors import (
-    DuplicateSequenceNumber,
-    KafkaError,
-    NodeNotReadyError,
-    NoError,
-    RequestTimedOutError,
-    for_code,
-)
+from aiokafka.errors import DuplicateSequenceNumber, KafkaError, NoError, RequestTimedOutError, for_code
 from aiokafka.protocol.produce import ProduceRequest
-from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import TopicPartition
 
-from streaming import connection
 from streaming.batch import Batch, Record
+from streaming.brokers import Brokers
 
 log = structlog.get_logger(__name__)
 
@@ -39,11 +29,9 @@ UNTOLD = -1
 """The offset of what the broker had already, when it was sent again for want of an answer: it may not say where."""
 
 ALL_REPLICAS = -1
-NO_TRANSACTION_MS = 2**31 - 1
 SEQUENCES = 2**31
 LAST_EPOCH = 2**15 - 1
 
-METADATA_MAX_AGE_S = 60.0
 MAX_REQUEST_BYTES = 16 << 20
 # What waits, for all brokers together: callers wait with more.
 MAX_WAITING_BYTES = 64 << 20
@@ -57,7 +45,7 @@ NO_TROUBLE = "the broker has not answered"
 LOOK_AGAIN_S = 0.05
 PAUSE_S = 0.1
 LONGEST_PAUSE_S = 1.0
-CLOSE_TIMEOUT_S = 2.0
+CANCEL_TIMEOUT_S = 2.0
 # uvloop's clock goes by milliseconds: sooner, a timer would fire before its time has come.
 TICK_S = 0.001
 
@@ -128,14 +116,7 @@ class ProduceQueue:
         self._gather_s = gather_s
         self._stale_after_s = stale_after_s
         self._request_timeout_s = stale_after_s / REQUESTS_BEFORE_STALE
-        connection.install()
-        self._client = AIOKafkaClient(
-            bootstrap_servers=kafka.split(","),
-            client_id="herald",
-            metadata_max_age_ms=round(METADATA_MAX_AGE_S * 1000),
-            request_timeout_ms=round(self._request_timeout_s * 1000),
-        )
-        self._topics: set[str] = set()
+        self._brokers = Brokers(kafka, request_timeout_s=self._request_timeout_s, on_lost=self._on_done)
         self._producer_id: int | None = None
         self._lines: dict[TopicPartition, Line] = {}
         # Those that hold something.
@@ -152,18 +133,12 @@ class ProduceQueue:
 
     async def partitions(self, topics: Collection[str], since: float) -> Mapping[str, int]:
         """How many each topic has. Raises ProduceFailed, TimedOut once it is too late for what came at ``since``."""
-        for topic in topics:
-            if topic not in self._topics:
-                self._topics.add(topic)
-                # Also where it is known: what aiokafka was not told of it forgets at the next change.
-                self._client.add_topic(topic)
         while True:
             self._refuse_late(since)
-            found = {topic: len(self._client.cluster.partitions_for_topic(topic) or ()) for topic in topics}
+            found = self._brokers.partitions(topics)
             if all(found.values()):
                 return found
             self._trouble = f"Kafka does not tell of {', '.join(topic for topic in topics if not found[topic])}"
-            self._client.force_metadata_update()
             await asyncio.sleep(LOOK_AGAIN_S)
 
     async def room(self, since: float) -> None:
@@ -206,19 +181,13 @@ class ProduceQueue:
         while self._waiting and (left_s := give_up_at - self._loop.time()) > 0:
             await asyncio.wait([next(iter(self._waiting.values())).batches[0].settled], timeout=left_s)
         if self._waiting:
-            for one in self._client._conns.values():
-                one.close(reason=CloseReason.CONNECTION_TIMEOUT)
+            self._brokers.cut_off()
         self._end(ProduceFailed("the producer has been stopped"))
         for task in self._tasks:
             task.cancel()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
-        closing = self._loop.create_task(self._client.close())
-        await asyncio.wait([closing], timeout=CLOSE_TIMEOUT_S)
-        if not closing.done():
-            closing.cancel()
-        elif error := closing.exception():
-            log.warning("the producer's connections did not close well", reason=repr(error))
+            await asyncio.wait(self._tasks, timeout=CANCEL_TIMEOUT_S)
+        await self._brokers.close()
 
     def _refuse_late(self, since: float) -> None:
         if self._broken is not None:
@@ -250,11 +219,11 @@ class ProduceQueue:
             if line.is_under_way:
                 continue
             self._look_by(line.batches[0].since + self._stale_after_s)
-            leader = self._leader(line)
+            leader = self._brokers.leader(line.tp)
             if self._producer_id is None:
                 continue
             if leader is None:
-                self._client.force_metadata_update()
+                self._brokers.look_again()
                 self._look_by(now + LOOK_AGAIN_S)
             elif not (link := self._links[leader]).is_busy:
                 due_at = max(link.next_at, line.next_at)
@@ -264,15 +233,10 @@ class ProduceQueue:
                     link.is_busy = True
                     self._spawn(self._request(leader, link))
 
-    def _leader(self, line: Line) -> int | None:
-        leader: int | None = self._client.cluster.leader_for_partition(line.tp)
-        return leader if leader is not None and leader >= 0 else None
-
     async def _request(self, broker: int, link: Link) -> None:
         lines: list[Line] = []
         try:
-            if not await self._client.ready(broker):
-                raise NodeNotReadyError(f"broker {broker} cannot be reached")
+            await self._brokers.reach(broker)
             now = self._loop.time()
             self._expire(now)
             if lines := self._due(broker, now):
@@ -284,7 +248,7 @@ class ProduceQueue:
                     stale_at=min(line.batches[0].since for line in lines) + self._stale_after_s,
                     timeout_ms=round(self._request_timeout_s * BROKERS_SHARE * 1000),
                 )
-                response = await self._client.send(broker, request)
+                response = await self._brokers.send(broker, request)
                 if self._broken is None:
                     self._settle(broker, response)
             link.pause_s = 0.0
@@ -303,7 +267,7 @@ class ProduceQueue:
         lines: list[Line] = []
         size = 0
         for line in self._waiting.values():
-            if line.is_under_way or line.next_at > now or self._leader(line) != broker:
+            if line.is_under_way or line.next_at > now or self._brokers.leader(line.tp) != broker:
                 continue
             batch = line.batches[0]
             if size and size + batch.bytes > MAX_REQUEST_BYTES:
@@ -329,7 +293,7 @@ class ProduceQueue:
                     line.failed(self._loop.time())
                     again.append(problem)
                     if error.invalid_metadata:
-                        self._client.force_metadata_update()
+                        self._brokers.look_again()
                 else:
                     self._give_up_first(line, ProduceFailed(problem))
         self._trouble = NO_TROUBLE
@@ -365,27 +329,13 @@ class ProduceQueue:
         pause_s = 0.0
         while self._producer_id is None:
             try:
-                # Each time: what it knows of the brokers may be out of date.
-                await self._client.bootstrap()
-                self._client._sync_task.add_done_callback(self._on_done)
-                self._producer_id = await self._new_id()
+                self._producer_id = await self._brokers.new_producer_id()
             except KafkaError as error:
                 self._trouble = str(error) or type(error).__name__
                 log.warning("Kafka does not answer the producer", reason=self._trouble)
                 pause_s = _longer(pause_s)
                 await asyncio.sleep(pause_s)
         self._look_by(self._loop.time())
-
-    async def _new_id(self) -> int:
-        broker = self._client.get_random_node()
-        if broker is None:
-            raise NodeNotReadyError("Kafka tells of no broker")
-        request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=NO_TRANSACTION_MS)
-        response = await self._client.send(broker, request)
-        error = for_code(response.error_code)
-        if error is not NoError:
-            raise error(f"no producer id: {error.__name__}")
-        return int(response.producer_id)
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)

@@ -15,7 +15,7 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming import produce_queue
+from streaming import brokers, produce_queue
 from streaming.batch import BATCH_BYTES, Batch
 from streaming.connection import LiveConnection
 from streaming.partitioner import partitions_of
@@ -35,7 +35,7 @@ ZERO, ONE = TopicPartition("t", 0), TopicPartition("t", 1)
 @pytest.fixture
 async def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka({"t": 4, "u": 4})
-    monkeypatch.setattr(produce_queue, "AIOKafkaClient", fake)
+    monkeypatch.setattr(brokers, "AIOKafkaClient", fake)
     monkeypatch.setattr(produce_queue, "PAUSE_S", 0.01)
     monkeypatch.setattr(produce_queue, "LOOK_AGAIN_S", 0.01)
     return fake
@@ -525,7 +525,7 @@ async def test_whoever_waits_when_it_stops_hears_that_it_failed(kafka: FakeKafka
 def test_whatever_is_sent_each_partition_has_it_in_order(calls: list[list[tuple[int, int]]]) -> None:
     async def run(patch: pytest.MonkeyPatch) -> None:
         kafka = FakeKafka({"t": 4})
-        patch.setattr(produce_queue, "AIOKafkaClient", kafka)
+        patch.setattr(brokers, "AIOKafkaClient", kafka)
         producer = Producer("kafka:9092", on_produced=lambda *_: None, gather_s=0)
         producer.start()
         numbered = iter(range(1_000))
