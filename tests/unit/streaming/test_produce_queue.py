@@ -288,6 +288,10 @@ async def test_what_was_written_in_time_may_be_answered_late(kafka: FakeKafka, p
     sending = asyncio.create_task(producer.send_all(to(0, b"a")))
     await until(lambda: bool(kafka.requests))
     behind = asyncio.create_task(producer.send_all(to(0, b"b")))
+    beside = asyncio.create_task(producer.send_all(to(1, b"c")))
+    with pytest.raises(TimedOut):
+        await beside
+    assert not sending.done(), "what is awaited is not given up with what has grown old"
     assert await sending == {0: 0}
     with pytest.raises(TimedOut):
         await behind
