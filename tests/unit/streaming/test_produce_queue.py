@@ -391,6 +391,19 @@ async def test_a_leader_that_changes_while_a_batch_is_under_way_has_it_when_it_i
     assert kafka.logs[ZERO].values == [b"first", b"second"]
 
 
+async def test_what_its_old_leader_may_still_take_is_not_sent_to_the_new_one_beside_it(
+    kafka: FakeKafka, producer: Producer
+) -> None:
+    kafka.leaders[ONE] = 2
+    kafka.answers_after_s = STALE_AFTER_S / 4
+    first = asyncio.create_task(producer.send_all(to(0, b"first")))
+    await until(lambda: bool(kafka.requests))
+    kafka.leaders[ZERO] = 2
+    second = asyncio.create_task(producer.send_all(to(1, b"second")))
+    assert [await first, await second] == [{0: 0}, {1: 0}]
+    assert kafka.values() == [{ZERO: [b"first"]}, {ONE: [b"second"]}]
+
+
 async def test_a_partition_in_trouble_holds_up_no_other_of_its_broker(kafka: FakeKafka, producer: Producer) -> None:
     def one_of_them(written: dict[TopicPartition, bytes]) -> dict[TopicPartition, int]:
         return {tp: NOT_ENOUGH_REPLICAS if tp == ZERO else 0 for tp in written}
