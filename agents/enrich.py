@@ -29,7 +29,7 @@ from observability.redaction import redact_text
 from pipeline import trail as trails
 from pipeline.deadletter_reasons import OURS, DeadLetterReason
 from pipeline.documents import ContentType, decode
-from pipeline.enrich import EnrichPolicy, PassOver, Renderer, SeenRow, Settled, Wait, decide, refused
+from pipeline.enrich import Case, EnrichPolicy, PassOver, Renderer, SeenRow, Settled, Wait, decide, refused
 from pipeline.errors import InvalidInput
 from pipeline.events import StatusEvent
 from pipeline.ledger import Disposition, EventRecord
@@ -189,19 +189,18 @@ class Enricher:
         seen = part.seen[partition].get(event.identity) or self.seen.get(partition, event.identity)
         subscription = self.subscriptions.get(partition, event.shipment_id)
         try:
-            decision = decide(
-                event,
-                source_of(trail),
+            case = Case(
+                event=event,
+                source=source_of(trail),
                 seen=seen,
                 subscription=subscription,
                 waited=trail.attempts,
                 caught_up=arrived.caught_up,
                 first_seen_at=trail.first_seen_at,
                 now=part.now,
-                renderer=self.renderer,
-                policy=self.policy,
                 replay=trail.replay,
             )
+            decision = decide(case, self.renderer, self.policy)
         except Exception as bug:  # in the decision alone: a table that cannot be read ends the process
             log.exception("no decision", topic=record.topic, partition=partition, offset=record.offset)
             self._refuse(record, trail, part, Refusal(DeadLetterReason.BUG, type(bug).__name__))

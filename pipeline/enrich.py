@@ -104,95 +104,79 @@ def waits_within(grace_s: float, tiers_s: tuple[float, ...]) -> int:
     return max(1, in_turn + more)
 
 
-def decide(
-    event: StatusEvent,
-    source: Source,
-    *,
-    seen: SeenRow | None,
-    subscription: Subscription | None,
-    waited: int,
-    caught_up: bool,
-    first_seen_at: datetime,
-    now: datetime,
-    renderer: Renderer,
-    policy: EnrichPolicy,
-    replay: int = 0,
-) -> EnrichDecision:
-    """``seen`` and ``subscription`` are rows of the tables; ``waited`` is how often the event has waited already.
+class Case(msgspec.Struct, frozen=True, kw_only=True):
+    """An event, and what is known here when it is decided on.
 
+    ``seen`` and ``subscription`` are rows of the tables; ``waited`` is how often the event has waited already.
     ``caught_up``: every subscription that has been published so far is in the table. ``first_seen_at`` goes with
     ``source``. ``replay`` counts from 1 where the event is replayed for a text that could not be made: ``source`` is
     its dead letter then.
     """
-    if seen is not None and source in (seen.source, *seen.replays):
+
+    event: StatusEvent
+    source: Source
+    seen: SeenRow | None
+    subscription: Subscription | None
+    waited: int
+    caught_up: bool
+    first_seen_at: datetime
+    now: datetime
+    replay: int = 0
+
+
+def decide(case: Case, renderer: Renderer, policy: EnrichPolicy) -> EnrichDecision:
+    event, seen = case.event, case.seen
+    if seen is not None and case.source in (seen.source, *seen.replays):
         return PassOver()
-    looks_left = waited < policy.waits + (0 if caught_up or not policy.waits else MORE_WAITS)
-    if replay:
-        if subscription is None and looks_left and seen is not None and seen.failed:
+    looks_left = case.waited < policy.waits + (0 if case.caught_up or not policy.waits else MORE_WAITS)
+    if case.replay:
+        if case.subscription is None and looks_left and seen is not None and seen.failed:
             return Wait()
-        return _replayed(event, source, first_seen_at, seen, subscription, now, renderer, policy, replay)
+        return _replayed(case, renderer, policy)
     if event.retracted:
-        row = SeenRow(revision=event.revision, source=source)
-        return Settled(record=_record(event, source, first_seen_at, Disposition.RETRACTED, now), seen=row)
+        row = SeenRow(revision=event.revision, source=case.source)
+        return Settled(record=_record(case, Disposition.RETRACTED), seen=row)
     if seen is not None and not _is_later(event.revision, seen.revision):
-        return Settled(record=_record(event, source, first_seen_at, Disposition.REPEATED, now))
-    if subscription is None:
+        return Settled(record=_record(case, Disposition.REPEATED))
+    if case.subscription is None:
         if looks_left:
             return Wait()
-        return Settled(record=_record(event, source, first_seen_at, Disposition.UNSUBSCRIBED, now))
-    return _tell(event, source, first_seen_at, subscription, now, renderer, policy)
+        return Settled(record=_record(case, Disposition.UNSUBSCRIBED))
+    return _tell(case, case.subscription, renderer, policy)
 
 
-def _tell(
-    event: StatusEvent,
-    source: Source,
-    first_seen_at: datetime,
-    subscription: Subscription,
-    now: datetime,
-    renderer: Renderer,
-    policy: EnrichPolicy,
-) -> Settled:
-    notifications, failed = _told(event, first_seen_at, subscription, now, renderer, policy)
+def _tell(case: Case, subscription: Subscription, renderer: Renderer, policy: EnrichPolicy) -> Settled:
+    notifications, failed = _told(case, subscription, renderer, policy)
     everyone = (*notifications, *(one.notification for one in failed))
     if not everyone:
-        return Settled(record=_record(event, source, first_seen_at, Disposition.SILENT, now))
+        return Settled(record=_record(case, Disposition.SILENT))
     return Settled(
-        record=_record(event, source, first_seen_at, Disposition.ACCEPTED, now, everyone),
+        record=_record(case, Disposition.ACCEPTED, everyone),
         notifications=tuple(notifications),
         failed=tuple(failed),
-        seen=SeenRow(revision=event.revision, source=source, failed=tuple(one.notification.id for one in failed)),
+        seen=SeenRow(
+            revision=case.event.revision, source=case.source, failed=tuple(one.notification.id for one in failed)
+        ),
     )
 
 
-def _replayed(
-    event: StatusEvent,
-    source: Source,
-    first_seen_at: datetime,
-    seen: SeenRow | None,
-    subscription: Subscription | None,
-    now: datetime,
-    renderer: Renderer,
-    policy: EnrichPolicy,
-    replay: int,
-) -> Settled:
+def _replayed(case: Case, renderer: Renderer, policy: EnrichPolicy) -> Settled:
     """Told to those alone whose text could not be made; the ledger's line is the replay's."""
+    source, seen = case.source, case.seen
 
     def line(disposition: Disposition, *born: Notification) -> EventRecord:
-        record = _record(event, source, first_seen_at, disposition, now, born)
-        why = f"replay {replay} of the dead letter {source.partition}-{source.offset}"
-        return msgspec.structs.replace(record, status=None, reason=why)
+        why = f"replay {case.replay} of the dead letter {source.partition}-{source.offset}"
+        return msgspec.structs.replace(_record(case, disposition, born), status=None, reason=why)
 
     if seen is None:
         # Nobody knows any more who has been told, and told twice is worse.
         return Settled(record=line(Disposition.REPEATED))
     row = msgspec.structs.replace(seen, replays=(*seen.replays, source)[-REPLAYS:])
-    if not seen.failed or seen.revision != event.revision:
+    if not seen.failed or seen.revision != case.event.revision:
         return Settled(record=line(Disposition.REPEATED), seen=row)
-    if subscription is None:
+    if case.subscription is None:
         return Settled(record=line(Disposition.UNSUBSCRIBED), seen=row)
-    notifications, failed = _told(
-        event, first_seen_at, subscription, now, renderer, policy, replay=source, only=frozenset(seen.failed)
-    )
+    notifications, failed = _told(case, case.subscription, renderer, policy, only=frozenset(seen.failed))
     everyone = (*notifications, *(one.notification for one in failed))
     if not everyone:
         return Settled(record=line(Disposition.SILENT), seen=row)
@@ -206,27 +190,20 @@ def _replayed(
 
 
 def _told(
-    event: StatusEvent,
-    first_seen_at: datetime,
-    subscription: Subscription,
-    now: datetime,
-    renderer: Renderer,
-    policy: EnrichPolicy,
-    *,
-    replay: Source | None = None,
-    only: Set[str] = frozenset(),
+    case: Case, subscription: Subscription, renderer: Renderer, policy: EnrichPolicy, *, only: Set[str] | None = None
 ) -> tuple[list[Notification], list[Failed]]:
-    """A notification for each recipient and channel; on a ``replay`` anew, for those whose first ids are ``only``."""
+    """A notification for each recipient and channel; on a replay anew, for those whose first ids are ``only``."""
+    event, source = case.event, case.source
     notifications: list[Notification] = []
     failed: list[Failed] = []
-    expires_at = now + timedelta(seconds=policy.expire_after_s)
+    key, expires_at = event.key, case.now + timedelta(seconds=policy.expire_after_s)
     for told in choose(event, subscription):
-        id, replay_of = notification_id(event.key, told.recipient.recipient_id, told.channel), None
-        if replay is not None:
+        id, replay_of = notification_id(key, told.recipient.recipient_id, told.channel), None
+        if only is not None:
             if id not in only:
                 continue
             # Not its number alone: what fails again leaves a dead letter of its own, whose replays begin at 1.
-            id, replay_of = replay_id(id, f"{replay.partition}-{replay.offset}/{replay.index}"), id
+            id, replay_of = replay_id(id, f"{source.partition}-{source.offset}/{source.index}"), id
         error = None
         try:
             text = renderer.render(event, told.recipient, told.channel)
@@ -246,9 +223,9 @@ def _told(
             template=text.template,
             template_version=text.template_version,
             locale=text.locale,
-            created_at=now,
+            created_at=case.now,
             expires_at=expires_at,
-            first_seen_at=first_seen_at,
+            first_seen_at=case.first_seen_at,
             replay_of=replay_of,
         )
         if error is None:
@@ -273,26 +250,20 @@ def refused(reason: str, source: Source, first_seen_at: datetime, now: datetime)
     )
 
 
-def _record(
-    event: StatusEvent,
-    source: Source,
-    first_seen_at: datetime,
-    disposition: Disposition,
-    now: datetime,
-    notifications: tuple[Notification, ...] = (),
-) -> EventRecord:
+def _record(case: Case, disposition: Disposition, notifications: tuple[Notification, ...] = ()) -> EventRecord:
+    event = case.event
     return EventRecord(
         event_id=event.event_id,
         shipment_id=event.shipment_id,
         status=event.status,
         disposition=disposition,
         reason=None,
-        source=source,
+        source=case.source,
         notifications=tuple(
             Born(id=one.id, channel=one.channel, recipient=one.recipient, lane=one.lane) for one in notifications
         ),
-        recorded_at=now,
-        first_seen_at=first_seen_at,
+        recorded_at=case.now,
+        first_seen_at=case.first_seen_at,
     )
 
 

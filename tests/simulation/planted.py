@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from functools import wraps
 from typing import Any
 
+import msgspec
 import pytest
 
 import agents.delay
@@ -257,7 +258,7 @@ def rows_are_kept_by_the_workers_clock(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(
         agents.enrich,
         "decide",
-        lambda event, source, **told: decide(event, source, **{**told, "first_seen_at": told["now"]}),
+        lambda case, *how: decide(msgspec.structs.replace(case, first_seen_at=case.now), *how),
     )
 
 

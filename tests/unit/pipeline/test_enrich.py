@@ -8,6 +8,7 @@ import pytest
 from pipeline.enrich import (
     MORE_WAITS,
     REPLAYS,
+    Case,
     EnrichPolicy,
     Failed,
     PassOver,
@@ -74,19 +75,18 @@ def decided(
     source: Source = HERE,
     replay: int = 0,
 ) -> Settled | Wait | PassOver:
-    return decide(
-        what or event(),
-        source,
+    case = Case(
+        event=what or event(),
+        source=source,
         seen=row,
         subscription=subscription,
         waited=waited,
         caught_up=caught_up,
         first_seen_at=SEEN_AT,
         now=T0,
-        renderer=renderer or Texts(),
-        policy=policy,
         replay=replay,
     )
+    return decide(case, renderer or Texts(), policy)
 
 
 NOBODY = Subscription(shipment_id="s-1", recipients=(BORIS,))

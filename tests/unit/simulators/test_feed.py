@@ -7,7 +7,7 @@ import pytest
 
 import templates
 from pipeline import documents, subscriptions
-from pipeline.enrich import EnrichPolicy, SeenRow, Settled, decide
+from pipeline.enrich import Case, EnrichPolicy, SeenRow, Settled, decide
 from pipeline.errors import InvalidInput
 from pipeline.ledger import Source
 from pipeline.rendering import Renderer
@@ -74,18 +74,17 @@ def test_the_pipeline_comes_to_the_same_account(feed: Feed) -> None:
             if isinstance(event, InvalidInput):
                 account["refused"] += 1
                 continue
-            decision = decide(
-                event,
-                Source(topic="cargo.status.v1", partition=0, offset=offset, index=index),
+            case = Case(
+                event=event,
+                source=Source(topic="cargo.status.v1", partition=0, offset=offset, index=index),
                 seen=seen.get(event.identity),
                 subscription=known.get(event.shipment_id),
                 waited=0,
                 caught_up=True,
                 first_seen_at=NOW,
                 now=NOW,
-                renderer=renderer,
-                policy=POLICY,
             )
+            decision = decide(case, renderer, POLICY)
             assert isinstance(decision, Settled)
             assert not decision.failed
             account[decision.record.disposition] += 1
