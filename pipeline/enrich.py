@@ -60,16 +60,14 @@ class EnrichPolicy:
     waits: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Failed:
+class Failed(msgspec.Struct, frozen=True, kw_only=True):
     """A notification whose text could not be made: a technical failure, told to nobody."""
 
     notification: Notification
     error: TemplateError
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Settled:
+class Settled(msgspec.Struct, frozen=True, kw_only=True):
     """An event that has come to its end in enrich; ``seen`` is None where a repeat may still be wanted."""
 
     record: EventRecord
@@ -78,13 +76,11 @@ class Settled:
     seen: SeenRow | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(msgspec.Struct, frozen=True):
     """The subscription may be on its way."""
 
 
-@dataclass(frozen=True, slots=True)
-class PassOver:
+class PassOver(msgspec.Struct, frozen=True):
     """The very same record has been dealt with before."""
 
 
