@@ -62,6 +62,8 @@ class FakeKafka:
         self.is_up = True
         self.requests: list[tuple[int, Written]] = []
         self.ids = 0
+        # To who asks for a producer id: a code, or None for no word of any broker. Then there is one.
+        self.id_troubles: deque[int | None] = deque()
         self.metadata_updates = 0
         self.logs: dict[TopicPartition, Log] = defaultdict(Log)
         self.deaf = 0
@@ -87,6 +89,9 @@ class FakeKafka:
         return self.leaders.get(tp, 1)
 
     def get_random_node(self) -> int | None:
+        if self.id_troubles and self.id_troubles[0] is None:
+            self.id_troubles.popleft()
+            return None
         return 1 if self.is_up else None
 
     # What is asked of the client.
@@ -106,7 +111,10 @@ class FakeKafka:
         return broker not in self.unreachable
 
     async def send(self, broker: int, request: Any) -> Any:
+        assert broker is not None
         if not isinstance(request, ProduceRequest):
+            if self.id_troubles:
+                return SimpleNamespace(error_code=self.id_troubles.popleft(), producer_id=-1, producer_epoch=-1)
             self.ids += 1
             return SimpleNamespace(error_code=0, producer_id=self.ids, producer_epoch=0)
         written = {

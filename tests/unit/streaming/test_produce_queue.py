@@ -4,11 +4,12 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from aiokafka import conn
-from aiokafka.conn import AIOKafkaConnection
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.structs import TopicPartition
@@ -22,7 +23,7 @@ from streaming.partitioner import partitions_of
 from streaming.produce_queue import SEQUENCES
 from streaming.producer import UNTOLD, ProduceFailed, Producer, Record, TimedOut
 from tests.fakes import until
-from tests.unit.streaming.fake_kafka import OLD_EPOCH, FakeKafka, all_of, batch_of, values
+from tests.unit.streaming.fake_kafka import OLD_EPOCH, Answer, FakeKafka, all_of, batch_of, values
 
 LIMIT_S = 10.0
 STALE_AFTER_S = 0.4
@@ -350,6 +351,21 @@ async def test_while_too_much_waits_callers_wait_in_their_order(
     assert len(kafka.requests) == 5
 
 
+async def test_who_comes_when_there_is_room_again_waits_behind_who_was_there(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(produce_queue, "MAX_WAITING_BYTES", 1_000)
+    monkeypatch.setattr(produce_queue, "LOOK_AGAIN_S", STALE_AFTER_S / 4)
+    kafka.answers_after_s = STALE_AFTER_S / 8
+    first = asyncio.create_task(producer.send_all(to(0, bytes(2_000))))
+    await until(lambda: bool(kafka.requests))
+    second = asyncio.create_task(producer.send_all(to(0, b"second")))
+    await first
+    third = asyncio.create_task(producer.send_all(to(0, b"third")))
+    await asyncio.gather(second, third)
+    assert kafka.logs[ZERO].values[1:] == [b"second", b"third"]
+
+
 async def test_a_request_has_room_for_so_much(
     kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -389,6 +405,26 @@ async def test_a_leader_that_changes_while_a_batch_is_under_way_has_it_when_it_i
     assert [await first, await second] == [{0: 0}, {0: 1}]
     assert [broker for broker, _ in kafka.requests] == [1, 2, 2]
     assert kafka.logs[ZERO].values == [b"first", b"second"]
+
+
+async def test_a_partition_that_cannot_take_it_yet_is_given_time(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.answers[1] = deque([all_of(NOT_ENOUGH_REPLICAS)] * 1_000)
+    with pytest.raises(TimedOut, match="NotEnoughReplicas"):
+        await producer.send_all(to(0, b"a"))
+    # Each pause is twice the one before.
+    assert 3 < len(kafka.requests) < 10
+
+
+@pytest.mark.parametrize(
+    "trouble", [KafkaConnectionError("gone"), all_of(NOT_ENOUGH_REPLICAS)], ids=["connection", "replicas"]
+)
+async def test_pauses_are_short_again_after_a_success(kafka: FakeKafka, producer: Producer, trouble: Answer) -> None:
+    kafka.answers[1] = deque([trouble] * 5)
+    await producer.send_all(to(0, b"a"))
+    kafka.answers[1] = deque([trouble])
+    began = time.monotonic()
+    await producer.send_all(to(0, b"b"))
+    assert time.monotonic() - began < STALE_AFTER_S / 2
 
 
 async def test_what_its_old_leader_may_still_take_is_not_sent_to_the_new_one_beside_it(
@@ -520,6 +556,29 @@ async def test_its_connections_are_those_that_say_when_they_have_closed(
     producer.start()
     assert conn.AIOKafkaConnection is LiveConnection
     await producer.stop()
+
+
+@pytest.mark.parametrize("trouble", [None, NO_RIGHT], ids=["no-broker", "no-right"])
+async def test_without_an_id_it_asks_again(kafka: FakeKafka, trouble: int | None) -> None:
+    kafka.id_troubles += [trouble, trouble]
+    producer = Producer("kafka:9092", on_produced=lambda *_: None)
+    producer.start()
+    assert await producer.send_all(to(0, b"a")) == {0: 0}
+    assert not kafka.id_troubles
+    assert batch_of(kafka.requests[0][1][ZERO]).producer_id == 1
+    await producer.stop()
+
+
+async def test_what_is_left_when_it_stops_is_not_written_any_further(kafka: FakeKafka, producer: Producer) -> None:
+    reasons: list[CloseReason] = []
+    kafka._conns[1] = SimpleNamespace(close=lambda reason: reasons.append(reason))
+    kafka.silent.add(1)
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await until(lambda: bool(kafka.requests))
+    await producer.stop(timeout_s=0.05)
+    assert reasons == [CloseReason.CONNECTION_TIMEOUT]
+    with pytest.raises(ProduceFailed, match="stopped"):
+        await sending
 
 
 async def test_it_stops_when_what_is_under_way_has_ended(kafka: FakeKafka, producer: Producer) -> None:
