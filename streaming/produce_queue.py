@@ -33,7 +33,7 @@ SEQUENCES = 2**31
 LAST_EPOCH = 2**15 - 1
 
 MAX_REQUEST_BYTES = 16 << 20
-# What waits, for all brokers together: callers wait with more.
+# What waits, for all brokers together: whoever has more waits to be let in.
 MAX_WAITING_BYTES = 64 << 20
 
 # An answer that is lost must be missed while there is time to ask again; the broker gives up before that, and says so.
@@ -122,7 +122,7 @@ class ProduceQueue:
         # Those that hold something.
         self._waiting: dict[TopicPartition, Line] = {}
         self._bytes = 0
-        self._room = asyncio.Lock()
+        self._entrance = asyncio.Lock()
         self._links: dict[int, Link] = defaultdict(Link)
         self._trouble = NO_TROUBLE
         self._timer: asyncio.TimerHandle | None = None
@@ -131,23 +131,20 @@ class ProduceQueue:
         self._broken: ProduceFailed | None = None
         self._spawn(self._connect())
 
-    async def partitions(self, topics: Collection[str], since: float) -> Mapping[str, int]:
-        """How many each topic has. Raises ProduceFailed, TimedOut once it is too late for what came at ``since``."""
-        while True:
-            self._refuse_late(since)
-            found = self._brokers.partitions(topics)
-            if all(found.values()):
-                return found
-            self._trouble = f"Kafka does not tell of {', '.join(topic for topic in topics if not found[topic])}"
-            await asyncio.sleep(LOOK_AGAIN_S)
+    async def enter(self, topics: Collection[str], since: float) -> Mapping[str, int]:
+        """How many partitions each topic has, once they are all known and not too much waits for the brokers.
 
-    async def room(self, since: float) -> None:
-        """Waits, behind whoever waits already, while too much waits for the brokers. Raises as `partitions` does."""
-        if self._bytes < MAX_WAITING_BYTES and not self._room.locked():
-            return
-        async with self._room:
-            while self._bytes >= MAX_WAITING_BYTES:
+        Callers come in one by one, in the order in which they came: a topic that is not there holds up those behind.
+        Raises ProduceFailed, TimedOut once it is too late for what came at ``since``.
+        """
+        async with self._entrance:
+            while True:
                 self._refuse_late(since)
+                found = self._brokers.partitions(topics)
+                if not all(found.values()):
+                    self._trouble = f"Kafka does not tell of {', '.join(one for one in topics if not found[one])}"
+                elif self._bytes < MAX_WAITING_BYTES:
+                    return found
                 await asyncio.sleep(LOOK_AGAIN_S)
 
     def add(self, tp: TopicPartition, records: Sequence[Record], at_ms: int, since: float) -> list[Batch]:

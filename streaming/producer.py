@@ -62,8 +62,7 @@ class Producer:
         since = asyncio.get_running_loop().time()
         _refuse_large(records)
         counts = Counter([record.topic for record in records])
-        partitions = await queue.partitions(counts, since)
-        await queue.room(since)
+        partitions = await queue.enter(counts, since)
         now_ms = round(time.time() * 1000)
         batches: list[Batch] = []
         last: dict[int, tuple[Batch, int]] = {}

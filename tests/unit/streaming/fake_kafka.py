@@ -60,6 +60,8 @@ class FakeKafka:
         self.unreachable: set[int] = set()
         self.silent: set[int] = set()
         self.is_up = True
+        # So often is asked in vain which partitions a topic has.
+        self.unknown_for = 0
         self.requests: list[tuple[int, Written]] = []
         self.ids = 0
         # To who asks for a producer id: a code, or None for no word of any broker. Then there is one.
@@ -83,7 +85,8 @@ class FakeKafka:
     # What is asked of the cluster.
 
     def partitions_for_topic(self, topic: str) -> set[int] | None:
-        return set(range(self.partitions[topic])) if self.is_up and topic in self.partitions else None
+        self.unknown_for, is_known = max(self.unknown_for - 1, 0), not self.unknown_for
+        return set(range(self.partitions[topic])) if self.is_up and is_known and topic in self.partitions else None
 
     def leader_for_partition(self, tp: TopicPartition) -> int | None:
         return self.leaders.get(tp, 1)

@@ -366,6 +366,12 @@ async def test_who_comes_when_there_is_room_again_waits_behind_who_was_there(
     assert kafka.logs[ZERO].values[1:] == [b"second", b"third"]
 
 
+async def test_while_a_topic_is_not_known_yet_callers_wait_in_their_order(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.unknown_for = 7
+    await asyncio.gather(*[producer.send_all(to(0, b"%d" % number)) for number in range(5)])
+    assert kafka.logs[ZERO].values == [b"0", b"1", b"2", b"3", b"4"]
+
+
 async def test_a_request_has_room_for_so_much(
     kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
