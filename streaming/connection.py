@@ -4,14 +4,23 @@ On a transport that has closed, uvloop refuses to write with a RuntimeError, whi
 end whichever of its tasks comes first, and the worker with it (aio-libs/aiokafka#1038).
 """
 
+import asyncio
 from typing import Any
 
 from aiokafka import conn, errors
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 
+# aiokafka's client makes one connection at a time: for as long as it waits for one that is not there, no other is made.
+CONNECT_TIMEOUT_S = 5.0
+
 
 class LiveConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no types here
     """Raises KafkaConnectionError, which its callers know, where there is nobody to write to any more."""
+
+    async def connect(self) -> Any:
+        """Raises TimeoutError, as aiokafka's own does once a request's time is over."""
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            return await super().connect()
 
     def send(self, request: Any, expect_response: bool = True) -> Any:
         self._break_off_if_closing()

@@ -11,6 +11,7 @@ from aiokafka import conn, errors
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.protocol.admin import ApiVersionRequest
 
+from streaming import connection
 from streaming.connection import LiveConnection, install
 
 LOOPS = [uvloop.new_event_loop, asyncio.new_event_loop]
@@ -64,6 +65,27 @@ async def test_a_token_is_not_sent_on_a_closed_one() -> None:
         with pytest.raises(errors.KafkaConnectionError):
             connection._send_sasl_token(b"token")
         assert not connection.connected(), "the next one to send connects anew"
+
+
+async def test_who_accepts_and_says_nothing_is_not_waited_for_as_long_as_a_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """aiokafka makes one connection after the other, whatever their brokers."""
+    monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
+    gone = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await gone.wait()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        one = LiveConnection("127.0.0.1", port, request_timeout_ms=60_000)
+        async with asyncio.timeout(10):
+            with pytest.raises(TimeoutError):
+                await one.connect()
+        assert not one.connected()
+        gone.set()
 
 
 def test_every_connection_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
