@@ -7,7 +7,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 import topics
 from simulators.feed import Feed, FeedRecord, TopicKind
-from streaming.producer import MAX_REQUEST_BYTES
+from streaming.producer import MAX_RECORD_BYTES
 
 TOPICS = {TopicKind.STATUS: topics.STATUS, TopicKind.SUBSCRIPTIONS: topics.SUBSCRIPTIONS}
 FLUSH_TIMEOUT_S = 30.0
@@ -27,7 +27,7 @@ class Publisher:
             {
                 "bootstrap.servers": kafka,
                 "partitioner": "murmur2_random",
-                "message.max.bytes": MAX_REQUEST_BYTES,
+                "message.max.bytes": MAX_RECORD_BYTES,
                 "linger.ms": 5,
                 "log_level": 0,
             }

@@ -36,7 +36,7 @@ class Record(msgspec.Struct, frozen=True):
 
 
 class Batch:
-    """Takes records until it is full or closed; ``settled`` is the offset of its first one, in the end.
+    """Takes records until it is full or closed; ``settled`` is the offset of its first one in the end, or its failure.
 
     ``since`` is the loop's time at which the first of them was handed over. Once it is ``is_written`` it may have
     reached a broker.

@@ -5,9 +5,9 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import structlog
-from aiokafka.client import AIOKafkaClient
+from aiokafka.client import AIOKafkaClient, ConnectionGroup
 from aiokafka.conn import CloseReason
-from aiokafka.errors import NodeNotReadyError, NoError, for_code
+from aiokafka.errors import NodeNotReadyError, NoError, RequestTimedOutError, for_code
 from aiokafka.protocol.transaction import InitProducerIdRequest
 from aiokafka.structs import TopicPartition
 
@@ -23,13 +23,14 @@ CLOSE_TIMEOUT_S = 2.0
 class Brokers:
     """For the loop that it was made on.
 
-    ``on_lost`` is told when the task that keeps its knowledge fresh has ended, by a bug or because it was closed.
+    ``on_stale`` is told of the task that keeps its knowledge fresh when it has ended, by a bug or at the close.
     """
 
-    def __init__(self, kafka: str, *, request_timeout_s: float, on_lost: Callable[[asyncio.Task[None]], None]) -> None:
+    def __init__(self, kafka: str, *, request_timeout_s: float, on_stale: Callable[[asyncio.Task[None]], None]) -> None:
         connection.install()
-        self._on_lost = on_lost
+        self._on_stale = on_stale
         self._topics: set[str] = set()
+        self._looking: asyncio.Future[Any] | None = None
         self._client = AIOKafkaClient(
             bootstrap_servers=kafka.split(","),
             client_id="herald",
@@ -40,12 +41,12 @@ class Brokers:
     async def new_producer_id(self) -> int:
         """Find the brokers and ask one of them. Raises KafkaError; whoever tries again finds them anew."""
         await self._client.bootstrap()
-        self._client._sync_task.add_done_callback(self._on_lost)
+        self._client._sync_task.add_done_callback(self._on_stale)
         broker = self._client.get_random_node()
         if broker is None:
             raise NodeNotReadyError("Kafka tells of no broker")
         request = InitProducerIdRequest(transactional_id=None, transaction_timeout_ms=NO_TRANSACTION_MS)
-        response = await self._client.send(broker, request)
+        response = await self.send(broker, request)
         error = for_code(response.error_code)
         if error is not NoError:
             raise error(f"no producer id: {error.__name__}")
@@ -70,7 +71,8 @@ class Brokers:
 
     def look_again(self) -> None:
         """What is known of leaders and topics is out of date."""
-        self._client.force_metadata_update()
+        if self._looking is None or self._looking.done():
+            self._looking = self._client.force_metadata_update()
 
     async def reach(self, broker: int) -> None:
         """Have a connection. Raises KafkaError."""
@@ -79,10 +81,17 @@ class Brokers:
 
     async def send(self, broker: int, request: Any) -> Any:
         """Raises KafkaError, RequestTimedOutError when no answer has come in time."""
-        return await self._client.send(broker, request)
+        try:
+            return await self._client.send(broker, request)
+        except KeyError as error:
+            if error.args != ((broker, ConnectionGroup.DEFAULT),):
+                raise
+            # Without an answer aiokafka cuts its connection off, and cannot where it has broken meanwhile and is gone:
+            # all of that is due at once after the process was frozen.
+            raise RequestTimedOutError(f"broker {broker} has not answered, and its connection has broken") from error
 
     def cut_off(self) -> None:
-        """What is under way is not written any further."""
+        """What is under way is not written any further; `close` would wait for it."""
         for one in self._client._conns.values():
             one.close(reason=CloseReason.CONNECTION_TIMEOUT)
 

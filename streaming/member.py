@@ -1,9 +1,9 @@
 """What may a worker still write that was frozen, or cut off, for longer than its group waits?
 
-Nothing that it had not sent by then: somebody else may have its partitions and decides what is in doubt. So a worker
-makes sure that it is a member before it hands records over; a record goes stale in the producer's queue before the
-group gives the worker up (`stale_after`); and what went stale is sent again only by a member: its broker was away, not
-it.
+Nothing that it had not begun to send by then: somebody else may have its partitions and decides what is in doubt. So a
+worker makes sure that it is a member before it hands records over; a record goes stale in the producer's queue before
+the group gives the worker up (`stale_after`); and what went stale is sent again only by a member: its broker was away,
+not it.
 """
 
 import time

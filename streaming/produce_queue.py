@@ -1,8 +1,8 @@
 """How do batches reach their brokers? One request at a time to each, with all that was gathered for it meanwhile.
 
 aiokafka's own producer would keep a batch for as long as the broker is away; here one that has grown stale is not sent
-any more. That is looked at when the request is encoded, so that a process that was frozen on the way there sees it too;
-what the system has taken by then still goes.
+any more. That is looked at when the request is encoded, so that a process that was frozen on the way there sees it too.
+What is encoded still goes: mostly the system has it at once, and what it had no room for goes when the process wakes.
 
 Acks from all replicas, and sequence numbers by which a broker knows what it has: a batch that goes out again for want
 of an answer is there once. Where one is given up that may have arrived, its partition begins a new epoch: its numbers
@@ -22,6 +22,7 @@ from aiokafka.structs import TopicPartition
 
 from streaming.batch import Batch, Record
 from streaming.brokers import Brokers
+from streaming.lease import seconds_awake_or_not
 
 log = structlog.get_logger(__name__)
 
@@ -32,7 +33,9 @@ ALL_REPLICAS = -1
 SEQUENCES = 2**31
 LAST_EPOCH = 2**15 - 1
 
-MAX_REQUEST_BYTES = 16 << 20
+# A record alone may have so much. What goes together is less: as much as a system has room for, once it is compressed.
+MAX_RECORD_BYTES = 16 << 20
+MAX_REQUEST_BYTES = 4 << 20
 # What waits, for all brokers together: whoever has more waits to be let in.
 MAX_WAITING_BYTES = 64 << 20
 
@@ -51,7 +54,7 @@ TICK_S = 0.001
 
 
 class ProduceFailed(Exception):
-    """The broker did not acknowledge a batch in time: nothing that stands on it may be committed."""
+    """Nobody knows that the records are there: nothing that stands on them may be committed."""
 
 
 class TimedOut(ProduceFailed):
@@ -89,7 +92,7 @@ class Line(Backoff):
 
 
 class TimelyRequest(ProduceRequest):  # type: ignore[misc]  # aiokafka has no types here
-    """Is not encoded any more once the loop's time is ``stale_at``. Raises RequestTimedOutError then."""
+    """Is not encoded any more once it is ``stale_at``, by the lease's clock. Raises RequestTimedOutError then."""
 
     def __init__(self, lines: Sequence[Line], *, stale_at: float, timeout_ms: int) -> None:
         topics: dict[str, list[tuple[int, bytearray]]] = defaultdict(list)
@@ -99,14 +102,14 @@ class TimelyRequest(ProduceRequest):  # type: ignore[misc]  # aiokafka has no ty
         self._stale_at = stale_at
 
     def build(self, request_struct_class: Any) -> Any:
-        if asyncio.get_running_loop().time() >= self._stale_at:
+        if seconds_awake_or_not() >= self._stale_at:
             raise RequestTimedOutError("stale before it could be written")
         return super().build(request_struct_class)
 
 
 class ProduceQueue:
     """For the loop that it was made on. A batch is not sent any more ``stale_after_s`` after the first of its records
-    was handed over.
+    was handed over, by the clock of `streaming.lease`: that of the loop may stand still while the machine is suspended.
 
     What comes after a pause goes out at once; then for ``gather_s`` nothing does, so that the next request has more.
     """
@@ -116,7 +119,7 @@ class ProduceQueue:
         self._gather_s = gather_s
         self._stale_after_s = stale_after_s
         self._request_timeout_s = stale_after_s / REQUESTS_BEFORE_STALE
-        self._brokers = Brokers(kafka, request_timeout_s=self._request_timeout_s, on_lost=self._on_done)
+        self._brokers = Brokers(kafka, request_timeout_s=self._request_timeout_s, on_stale=self._on_done)
         self._producer_id: int | None = None
         self._lines: dict[TopicPartition, Line] = {}
         # Those that hold something.
@@ -150,7 +153,8 @@ class ProduceQueue:
     def add(self, tp: TopicPartition, records: Sequence[Record], at_ms: int, since: float) -> list[Batch]:
         """Put them at the end of the partition's line. Returns the batches that they are in, in order.
 
-        ``since`` is the loop's time at which they were handed over. Raises ProduceFailed after the end.
+        ``since`` is when they were handed over. Raises ProduceFailed after the end, which a record that cannot be
+        encoded brings about: others share its batch.
         """
         if self._broken is not None:
             raise ProduceFailed(str(self._broken))
@@ -164,7 +168,12 @@ class ProduceQueue:
                 line.batches.append(Batch(since))
             batch = line.batches[-1]
             before = batch.bytes
-            if taken := batch.take(records, at_ms):
+            try:
+                taken = batch.take(records, at_ms)
+            except Exception as bug:
+                self._end_by_bug(bug)
+                raise ProduceFailed(str(self._broken)) from bug
+            if taken:
                 batch.since = min(batch.since, since)
                 batches.append(batch)
                 records = records[taken:] if taken < len(records) else ()
@@ -175,13 +184,15 @@ class ProduceQueue:
     async def stop(self, timeout_s: float) -> None:
         """Wait for what is under way; what is left then has failed, and is not written any further."""
         give_up_at = self._loop.time() + timeout_s
-        while self._waiting and (left_s := give_up_at - self._loop.time()) > 0:
-            await asyncio.wait([next(iter(self._waiting.values())).batches[0].settled], timeout=left_s)
-        if self._waiting:
-            self._brokers.cut_off()
-        self._end(ProduceFailed("the producer has been stopped"))
-        for task in self._tasks:
-            task.cancel()
+        try:
+            while self._waiting and (left_s := give_up_at - self._loop.time()) > 0:
+                await asyncio.wait([next(iter(self._waiting.values())).batches[0].settled], timeout=left_s)
+        finally:
+            if self._waiting:
+                self._brokers.cut_off()
+            self._end(ProduceFailed("the producer has been stopped"))
+            for task in self._tasks:
+                task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CANCEL_TIMEOUT_S)
         await self._brokers.close()
@@ -189,7 +200,7 @@ class ProduceQueue:
     def _refuse_late(self, since: float) -> None:
         if self._broken is not None:
             raise ProduceFailed(str(self._broken))
-        if self._loop.time() - since >= self._stale_after_s:
+        if seconds_awake_or_not() - since >= self._stale_after_s:
             raise TimedOut(self._trouble)
 
     def _look_by(self, at: float) -> None:
@@ -211,11 +222,11 @@ class ProduceQueue:
     def _begin_requests(self) -> None:
         """One to each broker that has none and that something is due for."""
         now = self._loop.time()
-        self._expire(now)
+        stale = self._expire()
         for line in self._waiting.values():
             if line.is_under_way:
                 continue
-            self._look_by(line.batches[0].since + self._stale_after_s)
+            self._look_by(now + max(line.batches[0].since - stale, TICK_S))
             leader = self._brokers.leader(line.tp)
             if self._producer_id is None:
                 continue
@@ -234,11 +245,13 @@ class ProduceQueue:
         lines: list[Line] = []
         try:
             await self._brokers.reach(broker)
+            self._expire()
             now = self._loop.time()
-            self._expire(now)
             if lines := self._due(broker, now):
                 for line in lines:
                     line.is_under_way = True
+                    # Behind those that there was no room for.
+                    self._waiting[line.tp] = self._waiting.pop(line.tp)
                 link.next_at = now + self._gather_s
                 request = TimelyRequest(
                     lines,
@@ -299,7 +312,7 @@ class ProduceQueue:
 
     def _again(self, broker: int, trouble: str) -> None:
         self._trouble = trouble
-        log.warning("Kafka has not taken what was sent, it is sent again", broker=broker, reason=trouble)
+        log.warning("Kafka has not taken what is to be sent, and is asked again", broker=broker, reason=trouble)
 
     def _remove_first(self, line: Line) -> Batch:
         batch = line.batches.popleft()
@@ -316,11 +329,13 @@ class ProduceQueue:
             if line.epoch > LAST_EPOCH:
                 self._end(ProduceFailed(f"{line.tp.topic}-{line.tp.partition} has had all epochs"))
 
-    def _expire(self, now: float) -> None:
-        stale = now - self._stale_after_s
+    def _expire(self) -> float:
+        """What is as old as that is stale."""
+        stale = seconds_awake_or_not() - self._stale_after_s
         for line in list(self._waiting.values()):
             while line.batches and line.batches[0].since <= stale and not line.is_under_way:
                 self._give_up_first(line, TimedOut(f"{line.tp.topic}-{line.tp.partition}: {self._trouble}"))
+        return stale
 
     async def _connect(self) -> None:
         pause_s = 0.0
@@ -351,6 +366,8 @@ class ProduceQueue:
     def _end(self, error: ProduceFailed) -> None:
         """Nothing is sent any more, and whoever waits hears of it."""
         self._broken = self._broken or error
+        if self._timer is not None:
+            self._timer.cancel()
         for line in list(self._waiting.values()):
             while line.batches:
                 self._remove_first(line).fail(error)

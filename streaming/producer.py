@@ -9,10 +9,11 @@ from typing import Protocol
 from aiokafka.structs import TopicPartition
 
 from streaming.batch import Batch, Headers, Record
+from streaming.lease import seconds_awake_or_not
 from streaming.partitioner import partitions_of
-from streaming.produce_queue import MAX_REQUEST_BYTES, UNTOLD, ProduceFailed, ProduceQueue, TimedOut
+from streaming.produce_queue import MAX_RECORD_BYTES, UNTOLD, ProduceFailed, ProduceQueue, TimedOut
 
-__all__ = ["MAX_REQUEST_BYTES", "UNTOLD", "Headers", "ProduceFailed", "Producer", "Record", "RecordSink", "TimedOut"]
+__all__ = ["MAX_RECORD_BYTES", "UNTOLD", "Headers", "ProduceFailed", "Producer", "Record", "RecordSink", "TimedOut"]
 
 DELIVERY_TIMEOUT_S = 60.0
 
@@ -59,7 +60,7 @@ class Producer:
         queue = self._queue
         if queue is None:
             raise ProduceFailed("the producer has not been started, or has been stopped")
-        since = asyncio.get_running_loop().time()
+        since = seconds_awake_or_not()
         _refuse_large(records)
         counts = Counter([record.topic for record in records])
         partitions = await queue.enter(counts, since)
@@ -84,7 +85,7 @@ class Producer:
 
 def _refuse_large(records: Sequence[Record]) -> None:
     """Before any of them is on its way."""
-    if (largest := max([len(record.value or b"") for record in records])) > MAX_REQUEST_BYTES:
+    if (largest := max([len(record.value or b"") for record in records])) > MAX_RECORD_BYTES:
         raise ProduceFailed(f"a record of {largest} bytes is too large")
 
 

@@ -20,7 +20,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 import topics
 from pipeline.notifications import Channel
-from streaming.producer import MAX_REQUEST_BYTES, Headers
+from streaming.producer import MAX_RECORD_BYTES, Headers
 from tests.chaos.load import EVENTS_A_SHIPMENT, Document, Load, LoadPolicy
 from tests.chaos.published import ID_HEADER, Kind, Line, Told
 from tests.e2e.cargo import Shipment, unique
@@ -65,7 +65,7 @@ class Feeder:
                 "acks": "all",
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
-                "message.max.bytes": MAX_REQUEST_BYTES,
+                "message.max.bytes": MAX_RECORD_BYTES,
                 "delivery.timeout.ms": round(delivery_timeout_s * 1000),
                 # Not to sit out a long pause when the broker is back.
                 "reconnect.backoff.max.ms": 1_000,

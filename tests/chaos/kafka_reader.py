@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 
 import topics
 from cli import group_offsets
-from streaming.producer import MAX_REQUEST_BYTES
+from streaming.producer import MAX_RECORD_BYTES
 from tests.chaos.account import Committed
 
 # By topic and partition.
@@ -105,7 +105,7 @@ def _consumer(kafka: str) -> Iterator[Consumer]:
             "group.id": f"chaos-{uuid.uuid4()}",  # the client wants one; nothing is committed to it
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
-            "fetch.message.max.bytes": MAX_REQUEST_BYTES,
+            "fetch.message.max.bytes": MAX_RECORD_BYTES,
         }
     )
     try:

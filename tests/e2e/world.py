@@ -28,7 +28,7 @@ from settings import Role
 from simulators.launch import DIRECT, Kind
 from simulators.ledger import Entry, Result
 from stack import Stack
-from streaming.producer import MAX_REQUEST_BYTES, Headers
+from streaming.producer import MAX_RECORD_BYTES, Headers
 from tests.e2e.cargo import Shipment, encode
 
 # What the workers of these tests are set to.
@@ -88,7 +88,7 @@ class World:
             {
                 "bootstrap.servers": pipeline.endpoints.kafka,
                 "partitioner": "murmur2_random",
-                "message.max.bytes": MAX_REQUEST_BYTES,
+                "message.max.bytes": MAX_RECORD_BYTES,
                 "linger.ms": 0,
             }
         )
@@ -189,7 +189,7 @@ class World:
                 "bootstrap.servers": self.pipeline.endpoints.kafka,
                 "group.id": str(uuid.uuid4()),
                 "enable.auto.commit": False,
-                "fetch.message.max.bytes": MAX_REQUEST_BYTES,
+                "fetch.message.max.bytes": MAX_RECORD_BYTES,
             }
         )
         try:

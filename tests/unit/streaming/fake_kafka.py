@@ -102,8 +102,11 @@ class FakeKafka:
     def add_topic(self, topic: str) -> None:
         self.tracked.add(topic)
 
-    def force_metadata_update(self) -> None:
+    def force_metadata_update(self) -> asyncio.Future[bool]:
         self.metadata_updates += 1
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        done.set_result(True)
+        return done
 
     async def bootstrap(self) -> None:
         if not self.is_up:

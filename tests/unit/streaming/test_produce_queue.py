@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from aiokafka import conn
+from aiokafka.client import ConnectionGroup
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import KafkaConnectionError, RequestTimedOutError
 from aiokafka.record.default_records import DefaultRecordBatch
@@ -16,9 +17,11 @@ from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streaming import brokers, produce_queue
+from streaming import batch, brokers, produce_queue
+from streaming import producer as producer_module
 from streaming.batch import BATCH_BYTES, Batch
 from streaming.connection import LiveConnection
+from streaming.lease import seconds_awake_or_not
 from streaming.partitioner import partitions_of
 from streaming.produce_queue import SEQUENCES
 from streaming.producer import UNTOLD, ProduceFailed, Producer, Record, TimedOut
@@ -235,8 +238,10 @@ async def test_what_has_not_been_sent_times_out_and_the_id_is_kept(kafka: FakeKa
 async def freeze(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     """Time passes, and nothing else happens, as for a process that was stopped."""
     loop = asyncio.get_running_loop()
-    now, lost = loop.time, 0.0
+    now, clock, lost = loop.time, seconds_awake_or_not, 0.0
     monkeypatch.setattr(loop, "time", lambda: now() + lost, raising=False)
+    for module in (produce_queue, producer_module):
+        monkeypatch.setattr(module, "seconds_awake_or_not", lambda: clock() + lost)
 
     def pass_by() -> None:
         nonlocal lost
@@ -275,7 +280,7 @@ async def test_what_joins_a_batch_does_not_wait_longer_for_it(
     await asyncio.sleep(0)
     queue = producer._queue
     assert queue is not None
-    [batch] = queue.add(ZERO, to(0, b"old"), 1, loop.time() - STALE_AFTER_S / 2)
+    [batch] = queue.add(ZERO, to(0, b"old"), 1, seconds_awake_or_not() - STALE_AFTER_S / 2)
     began = loop.time()
     with pytest.raises(TimedOut):
         await batch.settled
@@ -297,6 +302,30 @@ async def test_what_was_written_in_time_may_be_answered_late(kafka: FakeKafka, p
     with pytest.raises(TimedOut):
         await behind
     assert kafka.logs[ZERO].values == [b"a"]
+
+
+async def test_time_in_which_the_machine_was_suspended_counts(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The loop's clock stands still then, and the group has given the worker up."""
+    clock = seconds_awake_or_not
+    kafka.unreachable.add(1)
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await asyncio.sleep(0.02)
+    monkeypatch.setattr(produce_queue, "seconds_awake_or_not", lambda: clock() + 2 * STALE_AFTER_S)
+    kafka.unreachable.clear()
+    with pytest.raises(TimedOut):
+        await sending
+    assert not kafka.requests
+
+
+async def test_a_connection_that_is_gone_when_its_answer_is_missed_is_made_anew(
+    kafka: FakeKafka, producer: Producer
+) -> None:
+    """aiokafka looks for it among those that it has."""
+    kafka.answers[1] = deque([KeyError((1, ConnectionGroup.DEFAULT))])
+    assert await producer.send_all(to(0, b"a")) == {0: 0}
+    assert len(kafka.requests) == 2
 
 
 async def test_a_topic_that_is_not_there_times_out(kafka: FakeKafka, producer: Producer) -> None:
@@ -378,6 +407,45 @@ async def test_a_request_has_room_for_so_much(
     monkeypatch.setattr(produce_queue, "MAX_REQUEST_BYTES", 5_000)
     await producer.send_all([one for partition in range(4) for one in to(partition, bytes(2_000))])
     assert [len(written) for _, written in kafka.requests] == [2, 2]
+
+
+async def test_busy_partitions_leave_room_for_others(
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of two always has a full batch that waits, and a request has room for two of them."""
+    monkeypatch.setattr(produce_queue, "MAX_REQUEST_BYTES", 5_000)
+    monkeypatch.setattr(batch, "BATCH_BYTES", 2_500)
+    kafka.answers_after_s = 0.005
+    is_over = False
+
+    async def feed(partition: int) -> None:
+        while not is_over:
+            await producer.send_all(to(partition, bytes(2_000)))
+
+    busy = [asyncio.create_task(feed(partition)) for partition in (0, 1) for _ in range(4)]
+    await until(lambda: len(kafka.requests) > 4)
+    before = len(kafka.requests)
+    await producer.send_all(to(3, bytes(2_000)))
+    assert len(kafka.requests) - before < 10
+    is_over = True
+    await asyncio.gather(*busy)
+
+
+async def test_a_record_that_is_none_ends_the_producer_and_not_what_others_have_sent(
+    kafka: FakeKafka, producer: Producer
+) -> None:
+    """It shares a batch with what was sound, and how much of it had been taken nobody knows."""
+    kafka.unreachable.add(1)
+    sound = asyncio.create_task(producer.send_all(to(0, b"sound")))
+    await asyncio.sleep(0)
+    broken = Record("t", None, b"x", [("header", 5)], 0)  # type: ignore[list-item]
+    with pytest.raises(ProduceFailed, match="TypeError"):
+        await producer.send_all([*to(0, b"before it"), broken])
+    with pytest.raises(ProduceFailed, match="TypeError"):
+        await sound
+    with pytest.raises(ProduceFailed, match="TypeError"):
+        await producer.send_all(to(1, b"after it"))
+    assert not kafka.requests
 
 
 async def test_nothing_of_a_call_is_sent_where_one_record_is_too_large(kafka: FakeKafka, producer: Producer) -> None:
@@ -583,6 +651,17 @@ async def test_what_is_left_when_it_stops_is_not_written_any_further(kafka: Fake
     await until(lambda: bool(kafka.requests))
     await producer.stop(timeout_s=0.05)
     assert reasons == [CloseReason.CONNECTION_TIMEOUT]
+    with pytest.raises(ProduceFailed, match="stopped"):
+        await sending
+
+
+async def test_who_breaks_off_its_stop_has_stopped_it(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.silent.add(1)
+    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
+    await until(lambda: bool(kafka.requests))
+    stopping = asyncio.create_task(producer.stop(timeout_s=LIMIT_S))
+    await asyncio.sleep(0)
+    stopping.cancel()
     with pytest.raises(ProduceFailed, match="stopped"):
         await sending
 
