@@ -38,7 +38,7 @@ class Record(msgspec.Struct, frozen=True):
 class Batch:
     """Takes records until it is full or closed; ``settled`` is the offset of its first one in the end, or its failure.
 
-    ``since`` is the loop's time at which the first of them was handed over. Once it is ``is_written`` it may have
+    ``since`` is when the first of them was handed over, by the lease's clock. Once it is ``is_written`` it may have
     reached a broker.
     """
 

@@ -23,13 +23,14 @@ CLOSE_TIMEOUT_S = 2.0
 class Brokers:
     """For the loop that it was made on.
 
-    ``on_stale`` is told of the task that keeps its knowledge fresh when it has ended, by a bug or at the close.
+    ``on_end`` is told of the task that keeps its knowledge fresh when it has ended, by a bug or at the close.
     """
 
-    def __init__(self, kafka: str, *, request_timeout_s: float, on_stale: Callable[[asyncio.Task[None]], None]) -> None:
+    def __init__(self, kafka: str, *, request_timeout_s: float, on_end: Callable[[asyncio.Task[None]], None]) -> None:
         connection.install()
-        self._on_stale = on_stale
+        self._on_end = on_end
         self._topics: set[str] = set()
+        self._told_of: asyncio.Task[None] | None = None
         self._looking: asyncio.Future[Any] | None = None
         self._client = AIOKafkaClient(
             bootstrap_servers=kafka.split(","),
@@ -41,7 +42,9 @@ class Brokers:
     async def new_producer_id(self) -> int:
         """Find the brokers and ask one of them. Raises KafkaError; whoever tries again finds them anew."""
         await self._client.bootstrap()
-        self._client._sync_task.add_done_callback(self._on_stale)
+        if self._client._sync_task is not self._told_of:
+            self._told_of = self._client._sync_task
+            self._told_of.add_done_callback(self._on_end)
         broker = self._client.get_random_node()
         if broker is None:
             raise NodeNotReadyError("Kafka tells of no broker")

@@ -1,7 +1,8 @@
-"""What if a connection to Kafka closes just before something is sent on it? It is a broken one, as any other.
+"""What if a connection to Kafka cannot be made, or closes just before something is sent on it?
 
-On a transport that has closed, uvloop refuses to write with a RuntimeError, which aiokafka does not expect: it would
-end whichever of its tasks comes first, and the worker with it (aio-libs/aiokafka#1038).
+In the first case others, which wait for it in line, do not wait long; in the second it is a broken one as any other. On
+a transport that has closed, uvloop refuses to write with a RuntimeError, which aiokafka does not expect: it would end
+whichever of its tasks comes first, and the worker with it (aio-libs/aiokafka#1038).
 """
 
 import asyncio
@@ -11,15 +12,16 @@ from aiokafka import conn, errors
 from aiokafka.conn import AIOKafkaConnection, CloseReason
 
 # aiokafka's client makes one connection at a time: for as long as it waits for one that is not there, no other is made.
-CONNECT_TIMEOUT_S = 5.0
+# More than the five seconds after which a system asks its next name server.
+CONNECT_TIMEOUT_S = 8.0
 
 
 class LiveConnection(AIOKafkaConnection):  # type: ignore[misc]  # aiokafka has no types here
     """Raises KafkaConnectionError, which its callers know, where there is nobody to write to any more."""
 
     async def connect(self) -> Any:
-        """Raises TimeoutError, as aiokafka's own does once a request's time is over."""
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+        """All of it within a request's time, or less. Raises TimeoutError, as aiokafka's own does for its parts."""
+        async with asyncio.timeout(min(CONNECT_TIMEOUT_S, self._request_timeout)):
             return await super().connect()
 
     def send(self, request: Any, expect_response: bool = True) -> Any:

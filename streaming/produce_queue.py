@@ -12,6 +12,7 @@ would be missed otherwise, and if it comes after all, it is refused behind what 
 import asyncio
 from collections import defaultdict, deque
 from collections.abc import Collection, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,7 +38,7 @@ LAST_EPOCH = 2**15 - 1
 MAX_RECORD_BYTES = 16 << 20
 MAX_REQUEST_BYTES = 4 << 20
 # What waits, for all brokers together: whoever has more waits to be let in.
-MAX_WAITING_BYTES = 64 << 20
+MAX_WAITING_BYTES = 32 << 20
 
 # An answer that is lost must be missed while there is time to ask again; the broker gives up before that, and says so.
 REQUESTS_BEFORE_STALE = 3
@@ -119,42 +120,51 @@ class ProduceQueue:
         self._gather_s = gather_s
         self._stale_after_s = stale_after_s
         self._request_timeout_s = stale_after_s / REQUESTS_BEFORE_STALE
-        self._brokers = Brokers(kafka, request_timeout_s=self._request_timeout_s, on_stale=self._on_done)
+        self._brokers = Brokers(kafka, request_timeout_s=self._request_timeout_s, on_end=self._on_done)
         self._producer_id: int | None = None
         self._lines: dict[TopicPartition, Line] = {}
         # Those that hold something.
         self._waiting: dict[TopicPartition, Line] = {}
         self._bytes = 0
-        self._entrance = asyncio.Lock()
+        self._entrances: dict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._room = asyncio.Lock()
         self._links: dict[int, Link] = defaultdict(Link)
         self._trouble = NO_TROUBLE
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
         self._broken: ProduceFailed | None = None
+        self._closing: asyncio.Task[None] | None = None
         self._spawn(self._connect())
 
     async def enter(self, topics: Collection[str], since: float) -> Mapping[str, int]:
         """How many partitions each topic has, once they are all known and not too much waits for the brokers.
 
-        Callers come in one by one, in the order in which they came: a topic that is not there holds up those behind.
-        Raises ProduceFailed, TimedOut once it is too late for what came at ``since``.
+        Whoever has something for the same topic comes in behind whoever came before. Raises ProduceFailed, TimedOut
+        once it is too late for what came at ``since``.
         """
-        async with self._entrance:
+        async with AsyncExitStack() as entrances:
+            # All in one order, or two of them would wait for each other.
+            for topic in sorted(topics):
+                await entrances.enter_async_context(self._entrances[topic])
             while True:
                 self._refuse_late(since)
                 found = self._brokers.partitions(topics)
-                if not all(found.values()):
-                    self._trouble = f"Kafka does not tell of {', '.join(one for one in topics if not found[one])}"
-                elif self._bytes < MAX_WAITING_BYTES:
-                    return found
+                if all(found.values()):
+                    break
+                self._trouble = f"Kafka does not tell of {', '.join(one for one in topics if not found[one])}"
                 await asyncio.sleep(LOOK_AGAIN_S)
+            await entrances.enter_async_context(self._room)
+            while self._bytes >= MAX_WAITING_BYTES:
+                self._refuse_late(since)
+                await asyncio.sleep(LOOK_AGAIN_S)
+        return found
 
     def add(self, tp: TopicPartition, records: Sequence[Record], at_ms: int, since: float) -> list[Batch]:
         """Put them at the end of the partition's line. Returns the batches that they are in, in order.
 
-        ``since`` is when they were handed over. Raises ProduceFailed after the end, which a record that cannot be
-        encoded brings about: others share its batch.
+        ``since`` is when they were handed over, by the lease's clock. Raises ProduceFailed after the end, which a
+        record that cannot be encoded brings about: others share its batch.
         """
         if self._broken is not None:
             raise ProduceFailed(str(self._broken))
@@ -188,11 +198,16 @@ class ProduceQueue:
             while self._waiting and (left_s := give_up_at - self._loop.time()) > 0:
                 await asyncio.wait([next(iter(self._waiting.values())).batches[0].settled], timeout=left_s)
         finally:
-            if self._waiting:
-                self._brokers.cut_off()
-            self._end(ProduceFailed("the producer has been stopped"))
-            for task in self._tasks:
-                task.cancel()
+            # Also for whoever breaks it off.
+            self._closing = self._loop.create_task(self._close())
+        await self._closing
+
+    async def _close(self) -> None:
+        if self._waiting:
+            self._brokers.cut_off()
+        self._end(ProduceFailed("the producer has been stopped"))
+        for task in self._tasks:
+            task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=CANCEL_TIMEOUT_S)
         await self._brokers.close()
@@ -259,8 +274,7 @@ class ProduceQueue:
                     timeout_ms=round(self._request_timeout_s * BROKERS_SHARE * 1000),
                 )
                 response = await self._brokers.send(broker, request)
-                if self._broken is None:
-                    self._settle(broker, response)
+                self._settle(broker, response)
             link.pause_s = 0.0
         except KafkaError as error:
             self._again(broker, str(error) or type(error).__name__)
@@ -293,6 +307,8 @@ class ProduceQueue:
         again: list[str] = []
         for topic, partitions in response.topics:
             for partition, code, offset, *_ in partitions:
+                if self._broken is not None:
+                    return
                 line = self._lines[TopicPartition(topic, partition)]
                 error = for_code(code)
                 problem = f"{topic}-{partition}: {error.__name__} ({code})"
@@ -330,7 +346,7 @@ class ProduceQueue:
                 self._end(ProduceFailed(f"{line.tp.topic}-{line.tp.partition} has had all epochs"))
 
     def _expire(self) -> float:
-        """What is as old as that is stale."""
+        """Give up what is stale. Returns the time at or before which something is."""
         stale = seconds_awake_or_not() - self._stale_after_s
         for line in list(self._waiting.values()):
             while line.batches and line.batches[0].since <= stale and not line.is_under_way:

@@ -36,6 +36,20 @@ NOT_LEADER, NOT_ENOUGH_REPLICAS, DUPLICATE, OUT_OF_ORDER, TOO_LARGE, NO_RIGHT = 
 ZERO, ONE = TopicPartition("t", 0), TopicPartition("t", 1)
 
 
+@pytest.fixture(autouse=True)
+def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Ages go by a clock of their own, which nobody may take for the loop's; what is called moves it on."""
+    real, ahead_s = seconds_awake_or_not, 1_000.0
+
+    def pass_by(seconds: float) -> None:
+        nonlocal ahead_s
+        ahead_s += seconds
+
+    for module in (produce_queue, producer_module):
+        monkeypatch.setattr(module, "seconds_awake_or_not", lambda: real() + ahead_s)
+    return pass_by
+
+
 @pytest.fixture
 async def kafka(monkeypatch: pytest.MonkeyPatch) -> FakeKafka:
     fake = FakeKafka({"t": 4, "u": 4})
@@ -235,17 +249,16 @@ async def test_what_has_not_been_sent_times_out_and_the_id_is_kept(kafka: FakeKa
 
 
 @pytest.fixture
-async def freeze(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+async def freeze(monkeypatch: pytest.MonkeyPatch, clock: Callable[[float], None]) -> Callable[[], None]:
     """Time passes, and nothing else happens, as for a process that was stopped."""
     loop = asyncio.get_running_loop()
-    now, clock, lost = loop.time, seconds_awake_or_not, 0.0
+    now, lost = loop.time, 0.0
     monkeypatch.setattr(loop, "time", lambda: now() + lost, raising=False)
-    for module in (produce_queue, producer_module):
-        monkeypatch.setattr(module, "seconds_awake_or_not", lambda: clock() + lost)
 
     def pass_by() -> None:
         nonlocal lost
         lost += STALE_AFTER_S
+        clock(STALE_AFTER_S)
 
     return pass_by
 
@@ -280,7 +293,7 @@ async def test_what_joins_a_batch_does_not_wait_longer_for_it(
     await asyncio.sleep(0)
     queue = producer._queue
     assert queue is not None
-    [batch] = queue.add(ZERO, to(0, b"old"), 1, seconds_awake_or_not() - STALE_AFTER_S / 2)
+    [batch] = queue.add(ZERO, to(0, b"old"), 1, produce_queue.seconds_awake_or_not() - STALE_AFTER_S / 2)
     began = loop.time()
     with pytest.raises(TimedOut):
         await batch.settled
@@ -304,19 +317,29 @@ async def test_what_was_written_in_time_may_be_answered_late(kafka: FakeKafka, p
     assert kafka.logs[ZERO].values == [b"a"]
 
 
+@pytest.mark.parametrize("where", ["ready", "send", "partitions_for_topic"])
 async def test_time_in_which_the_machine_was_suspended_counts(
-    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    kafka: FakeKafka, clock: Callable[[float], None], monkeypatch: pytest.MonkeyPatch, where: str
 ) -> None:
     """The loop's clock stands still then, and the group has given the worker up."""
-    clock = seconds_awake_or_not
-    kafka.unreachable.add(1)
-    sending = asyncio.create_task(producer.send_all(to(0, b"a")))
-    await asyncio.sleep(0.02)
-    monkeypatch.setattr(produce_queue, "seconds_awake_or_not", lambda: clock() + 2 * STALE_AFTER_S)
-    kafka.unreachable.clear()
-    with pytest.raises(TimedOut):
-        await sending
-    assert not kafka.requests
+    producer = Producer("kafka:9092", on_produced=lambda *_: None, stale_after_s=LIMIT_S)
+    producer.start()
+    await producer.send_all(to(0, b"a"))
+    step = getattr(kafka, where)
+
+    def suspended(*arguments: Any) -> Any:
+        clock(LIMIT_S)
+        kafka.unknown_for = int(where == "partitions_for_topic")
+        return step(*arguments)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(kafka, where, suspended)
+        async with asyncio.timeout(LIMIT_S / 2):
+            with pytest.raises(TimedOut):
+                await producer.send_all(to(0, b"late"))
+    assert await producer.send_all(to(0, b"b")) == {0: 1}
+    assert kafka.logs[ZERO].values == [b"a", b"b"]
+    await producer.stop()
 
 
 async def test_a_connection_that_is_gone_when_its_answer_is_missed_is_made_anew(
@@ -326,6 +349,21 @@ async def test_a_connection_that_is_gone_when_its_answer_is_missed_is_made_anew(
     kafka.answers[1] = deque([KeyError((1, ConnectionGroup.DEFAULT))])
     assert await producer.send_all(to(0, b"a")) == {0: 0}
     assert len(kafka.requests) == 2
+
+
+async def test_what_else_is_not_found_is_a_bug(kafka: FakeKafka, producer: Producer) -> None:
+    kafka.answers[1] = deque([KeyError("other")])
+    with pytest.raises(ProduceFailed, match="KeyError: 'other'"):
+        await producer.send_all(to(0, b"a"))
+
+
+async def test_a_topic_that_is_not_there_holds_up_no_other(kafka: FakeKafka, producer: Producer) -> None:
+    missed = asyncio.create_task(producer.send_all(to(0, b"a", topic="elsewhere")))
+    await asyncio.sleep(0)
+    assert await producer.send_all(to(0, b"a")) == {0: 0}
+    assert not missed.done()
+    with pytest.raises(TimedOut):
+        await missed
 
 
 async def test_a_topic_that_is_not_there_times_out(kafka: FakeKafka, producer: Producer) -> None:
@@ -380,8 +418,9 @@ async def test_while_too_much_waits_callers_wait_in_their_order(
     assert len(kafka.requests) == 5
 
 
+@pytest.mark.parametrize("topic", ["t", "u"])
 async def test_who_comes_when_there_is_room_again_waits_behind_who_was_there(
-    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+    kafka: FakeKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch, topic: str
 ) -> None:
     monkeypatch.setattr(produce_queue, "MAX_WAITING_BYTES", 1_000)
     monkeypatch.setattr(produce_queue, "LOOK_AGAIN_S", STALE_AFTER_S / 4)
@@ -390,9 +429,10 @@ async def test_who_comes_when_there_is_room_again_waits_behind_who_was_there(
     await until(lambda: bool(kafka.requests))
     second = asyncio.create_task(producer.send_all(to(0, b"second")))
     await first
-    third = asyncio.create_task(producer.send_all(to(0, b"third")))
+    third = asyncio.create_task(producer.send_all(to(0, b"third", topic=topic)))
     await asyncio.gather(second, third)
-    assert kafka.logs[ZERO].values[1:] == [b"second", b"third"]
+    sent = [text for request in kafka.values() for texts in request.values() for text in texts]
+    assert sent[1:] == [b"second", b"third"]
 
 
 async def test_while_a_topic_is_not_known_yet_callers_wait_in_their_order(kafka: FakeKafka, producer: Producer) -> None:
@@ -492,13 +532,19 @@ async def test_a_partition_that_cannot_take_it_yet_is_given_time(kafka: FakeKafk
 @pytest.mark.parametrize(
     "trouble", [KafkaConnectionError("gone"), all_of(NOT_ENOUGH_REPLICAS)], ids=["connection", "replicas"]
 )
-async def test_pauses_are_short_again_after_a_success(kafka: FakeKafka, producer: Producer, trouble: Answer) -> None:
-    kafka.answers[1] = deque([trouble] * 5)
+async def test_pauses_are_short_again_after_a_success(kafka: FakeKafka, trouble: Answer) -> None:
+    producer = Producer("kafka:9092", on_produced=lambda *_: None, stale_after_s=LIMIT_S)
+    producer.start()
+    kafka.answers[1] = deque([trouble] * 6)
+    began = time.monotonic()
     await producer.send_all(to(0, b"a"))
+    pauses_s = time.monotonic() - began
     kafka.answers[1] = deque([trouble])
     began = time.monotonic()
     await producer.send_all(to(0, b"b"))
-    assert time.monotonic() - began < STALE_AFTER_S / 2
+    # The next one would have been as long as all of them together.
+    assert time.monotonic() - began < pauses_s / 2
+    await producer.stop()
 
 
 async def test_what_its_old_leader_may_still_take_is_not_sent_to_the_new_one_beside_it(
@@ -662,8 +708,10 @@ async def test_who_breaks_off_its_stop_has_stopped_it(kafka: FakeKafka, producer
     stopping = asyncio.create_task(producer.stop(timeout_s=LIMIT_S))
     await asyncio.sleep(0)
     stopping.cancel()
-    with pytest.raises(ProduceFailed, match="stopped"):
-        await sending
+    async with asyncio.timeout(LIMIT_S / 2):
+        with pytest.raises(ProduceFailed, match="stopped"):
+            await sending
+        await until(lambda: kafka.is_closed)
 
 
 async def test_it_stops_when_what_is_under_way_has_ended(kafka: FakeKafka, producer: Producer) -> None:
