@@ -30,7 +30,6 @@ class Brokers:
         connection.install()
         self._on_end = on_end
         self._topics: set[str] = set()
-        self._told_of: asyncio.Task[None] | None = None
         self._looking: asyncio.Future[Any] | None = None
         self._client = AIOKafkaClient(
             bootstrap_servers=kafka.split(","),
@@ -42,9 +41,9 @@ class Brokers:
     async def new_producer_id(self) -> int:
         """Find the brokers and ask one of them. Raises KafkaError; whoever tries again finds them anew."""
         await self._client.bootstrap()
-        if self._client._sync_task is not self._told_of:
-            self._told_of = self._client._sync_task
-            self._told_of.add_done_callback(self._on_end)
+        # It has one task for all attempts.
+        self._client._sync_task.remove_done_callback(self._on_end)
+        self._client._sync_task.add_done_callback(self._on_end)
         broker = self._client.get_random_node()
         if broker is None:
             raise NodeNotReadyError("Kafka tells of no broker")
