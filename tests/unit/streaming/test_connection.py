@@ -18,8 +18,8 @@ LOOPS = [uvloop.new_event_loop, asyncio.new_event_loop]
 
 
 @asynccontextmanager
-async def connected(kind: type[AIOKafkaConnection]) -> AsyncIterator[Any]:
-    """To a server that says nothing."""
+async def silent_server() -> AsyncIterator[int]:
+    """Accepts, and says nothing. Gives its port."""
     gone = asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -27,15 +27,23 @@ async def connected(kind: type[AIOKafkaConnection]) -> AsyncIterator[Any]:
         writer.close()
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
-        # The one that is made asks for versions as it connects, and nobody answers.
-        connection = type("Silent", (kind,), {"_do_version_lookup": lambda self: asyncio.sleep(0)})("127.0.0.1", port)
-        await connection.connect()
         try:
-            yield connection
+            yield server.sockets[0].getsockname()[1]
         finally:
-            connection.close()
             gone.set()
+
+
+@asynccontextmanager
+async def connected(kind: type[AIOKafkaConnection]) -> AsyncIterator[Any]:
+    """To a server that says nothing."""
+    async with silent_server() as port:
+        # The one that is made asks for versions as it connects, and nobody answers.
+        one = type("Silent", (kind,), {"_do_version_lookup": lambda self: asyncio.sleep(0)})("127.0.0.1", port)
+        await one.connect()
+        try:
+            yield one
+        finally:
+            one.close()
 
 
 async def send_on_a_closed_one(kind: type[AIOKafkaConnection]) -> None:
@@ -72,20 +80,12 @@ async def test_who_accepts_and_says_nothing_is_not_waited_for_as_long_as_a_reque
 ) -> None:
     """aiokafka makes one connection after the other, whatever their brokers."""
     monkeypatch.setattr(connection, "CONNECT_TIMEOUT_S", 0.1)
-    gone = asyncio.Event()
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await gone.wait()
-        writer.close()
-
-    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-        port = server.sockets[0].getsockname()[1]
+    async with silent_server() as port:
         one = LiveConnection("127.0.0.1", port, request_timeout_ms=60_000)
         async with asyncio.timeout(10):
             with pytest.raises(TimeoutError):
                 await one.connect()
         assert not one.connected()
-        gone.set()
 
 
 def test_every_connection_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
