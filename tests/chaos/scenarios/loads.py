@@ -13,8 +13,11 @@ def as_it_comes(play: Play) -> None:
 
 
 def lagging(play: Play) -> None:
-    """Consumers stand still while everything piles up, enrich first; then all of it comes at once."""
-    for role in (Role.ENRICH, Role.SEND_EMAIL, Role.SINK):
+    """Consumers stand still while everything piles up; then all of it comes at once.
+
+    Enrich is last: what it has held up is sent by the others, who would stand still themselves when it comes.
+    """
+    for role in (Role.SINK, Role.SEND_EMAIL, Role.ENRICH):
         with play.arena.injecting(f"{role} stood still") as injection:
             with play.arena.workers.stopped(role.value):
                 time.sleep(play.scale.provider_fault_s * 1.5)
