@@ -151,12 +151,15 @@ async def test_a_changelog_that_went_back_behind_its_table_ends_the_worker(table
 async def test_a_recovery_may_have_read_the_rows_before_it_is_known_that_they_are_there(
     table: Local, broker: Broker
 ) -> None:
+    """And with them a newer one, which the partition's owner meanwhile has put in the place of one of them."""
     await table.write(broker, {0: [(b"a", b"1")]})
 
     def assigned_anew() -> None:
         table.app.engine.assignments += 1
-        table.databases[0][OFFSET_KEY] = b"1"
+        database = table.databases[0]
+        database[b"a"], database[b"b"], database[OFFSET_KEY] = b"by the other", b"2", b"3"
 
     broker.on_sent = assigned_anew
-    await table.write(broker, {0: [(b"a", b"2")]})
-    assert (table.read(0, b"a"), follows_to(table, 0), table.store.marked) == (b"2", 1, [])
+    await table.write(broker, {0: [(b"a", b"2"), (b"b", b"2")]})
+    assert [table.read(0, b"a"), table.read(0, b"b")] == [b"by the other", b"2"]
+    assert (follows_to(table, 0), table.store.marked) == (3, [])
