@@ -20,7 +20,7 @@ import click
 
 from simulators.launch import Kind
 from stack import Endpoints
-from tests.bench import compare_plots
+from tests.bench import compare_plots, recorded
 from tests.bench.hand import hand_written
 from tests.bench.herald import herald
 from tests.bench.measure import Side, measure
@@ -112,7 +112,7 @@ def compare(events: int, rounds: int, only: Sequence[str], quick: bool, record: 
     fails, whole = bool(figures["lost"] or figures["duplicates"]), "ratio" in figures
     if whole and not quick:
         print_goal(out, figures)
-        fails |= print_regressions(out, None if record else NAME, figures)
+        fails |= print_regressions(out, recorded.read(NAME), figures, record=record)
     plot = partial(compare_plots.plot, runs=runs) if whole else None
     # Others build on what a whole run has found.
     name = NAME if whole and not quick else f"{NAME}-part"

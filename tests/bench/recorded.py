@@ -1,7 +1,7 @@
 """Has anything become slower? The last figures that were recorded, in ``docs/performance.json``, beside new ones.
 
 What is compared are ratios to the hand-written job on the same machine in the same minutes: from one hour or machine to
-the next they change far less than figures per second. By `TOLERANCE` they do so without a cause.
+the next they change less than figures per second, and by `TOLERANCE` without a cause.
 """
 
 import os

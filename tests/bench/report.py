@@ -10,6 +10,7 @@ from rich.text import Text
 
 from tests.bench import goals, recorded
 from tests.bench.figures import Spread, spread
+from tests.bench.recorded import Figures
 from tests.bench.run import Run
 from tests.bench.summary import BASELINE, HERALD, Runs, cpu_us, per_s, servers_us, workers_us
 
@@ -114,12 +115,13 @@ def print_goal(out: Console, new: dict[str, Any]) -> None:
     )
 
 
-def print_regressions(out: Console, name: str | None, new: dict[str, Any]) -> bool:
-    """Whether anything is slower than what was recorded of that name, by more than the tolerance, or than it may be."""
-    old = recorded.read(name) if name else None
+def print_regressions(out: Console, old: Figures | None, new: Figures, *, record: bool) -> bool:
+    """Whether anything is slower than in ``old``, by more than the tolerance, or than it may be at all.
+
+    Where the new figures are to take the place of the old ones, all of it is said, and only the latter counts.
+    """
     if old is not None:
         out.print(recorded_table(old, new))
-    slower = recorded.regressions(old, new)
-    for sentence in slower:
+    for sentence in recorded.regressions(old, new):
         out.print(f"✗ {sentence}", style="bold red")
-    return bool(slower)
+    return bool(recorded.regressions(None if record else old, new))

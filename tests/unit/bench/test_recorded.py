@@ -1,8 +1,10 @@
+from io import StringIO
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
-from tests.bench import recorded
+from tests.bench import recorded, report
 
 OLD = {"ratio": 2.0, "cpu_ratio": 0.5}
 
@@ -25,6 +27,20 @@ def test_only_what_is_worse_by_more_than_the_tolerance_counts(new: dict[str, flo
 def test_where_nothing_is_recorded_the_least_ratio_counts() -> None:
     assert not recorded.regressions(None, {"ratio": 1.3, "cpu_ratio": 2.0})
     assert len(recorded.regressions(None, {"ratio": 1.29, "cpu_ratio": 0.1})) == 1
+
+
+@pytest.mark.parametrize(
+    ("ratio", "fails", "fails_to_record"), [(1.8, False, False), (1.5, True, False), (1.2, True, True)]
+)
+def test_what_is_recorded_may_be_slower_than_before_but_not_in_silence(
+    ratio: float, fails: bool, fails_to_record: bool
+) -> None:
+    old = {**dict.fromkeys(report.COMPARED, 1.0), **OLD, **recorded.machine()}
+    new = {**old, "ratio": ratio}
+    for record, expected in ((False, fails), (True, fails_to_record)):
+        out = Console(file=StringIO(), width=report.WIDTH)
+        assert report.print_regressions(out, old, new, record=record) is expected
+        assert ("fell from 2.00" in out.file.getvalue()) is fails  # type: ignore[attr-defined]
 
 
 def test_what_was_recorded_is_read_again(tmp_path: Path) -> None:
