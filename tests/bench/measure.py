@@ -89,11 +89,12 @@ class Losses:
 
 
 async def count_losses(side: Side, connection: "asyncpg.Connection[asyncpg.Record]", total: int) -> Losses:
-    """What of ``total`` did not end well or was not heard by a provider, and what a provider heard beyond that."""
+    """What of ``total`` did not end well or was not heard by a provider, and what there is beyond that of either."""
     sent = await side.count_sent(connection)
     told = [simulator.summary() for simulator in side.simulators.values()]
     heard = min(total, sum(one.distinct for one in told))
-    return Losses(lost=total - min(sent, heard), duplicates=sum(one.messages for one in told) - heard)
+    again = sum(one.messages for one in told) - heard
+    return Losses(lost=total - min(sent, heard), duplicates=again + max(sent - total, 0))
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class Told:
         # Each another, and more of them than there were to be told: what nobody asked for counts as told twice.
         (100, [Told(103, 103)], Losses(lost=0, duplicates=3)),
         (0, [Told(0, 0)], Losses(lost=100, duplicates=0)),
+        (102, [Told(100, 100)], Losses(lost=0, duplicates=2)),  # rows that nobody was told of
     ],
 )
 async def test_what_is_lost_or_too_many_is_counted(sent: int, providers: list[Told], losses: Losses) -> None:
