@@ -50,7 +50,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for told in (n, spread, reached, of, sure, roles):
+    for told in (n, spread, reached, of, sure, roles, idle):
         environment.filters[told.__name__] = told
     return environment
 
@@ -84,3 +84,8 @@ def roles(point: Figures) -> str:
         role = re.sub(r"-[0-9]+$", "", worker)
         sums[role if role in sums else "idle"] += us
     return " / ".join(map(n, sums.values()))
+
+
+def idle(by_worker: Mapping[str, float], *busy: str) -> float:
+    """The sum of those that are not busy."""
+    return sum(value for name, value in by_worker.items() if name not in busy)
