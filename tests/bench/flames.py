@@ -1,8 +1,9 @@
 """Where does the time go? ``python -m tests.bench.flames``, or ``make bench-flames``: a flame graph of each busy role.
 
 What a comparison gives to Cargo Herald, once, with py-spy beside each of the roles that work. It samples the thread
-that holds the interpreter: what librdkafka and the system do is not in the picture. Figures of such a run are of no
-use, so none are kept. py-spy has to be allowed to look into other processes; as root it is.
+that holds the interpreter: C is seen as the line that calls it, and what lets go of the interpreter is not in the
+picture. Figures of such a run are of no use, so none are kept. py-spy has to be allowed to look into other processes;
+as root it is.
 """
 
 import asyncio

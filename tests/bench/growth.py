@@ -87,7 +87,7 @@ def figures_of(some: Sequence[Measured]) -> dict[str, Any]:
     runs = [one.run for one in some]
     whole = side_figures(runs)
     return {
-        **{name: whole[name] for name in ("per_s", "per_s_range", "peak_mb", "cpu_us", "server_cpu_us")},
+        **{name: whole[name] for name in ("per_s", "per_s_range", "peak_mb", "cpu_us", "server_cpu_us", "kafka_bytes")},
         "kept_s": round(median(one.kept.ready_s for one in some), 1),
         "lost_s": round(median(one.lost.ready_s for one in some), 1),
         "lost_takeover_s": round(median(one.lost.takeover_s for one in some), 1),
