@@ -39,6 +39,7 @@ from tests.bench.work import PEOPLE, status_events
 NAME = "growth"
 LATENCY_MS = 50.0
 EVENTS = 20_000
+ROUNDS = 3
 WARM_UPS = 3
 COLUMNS = {"per_s": "a second", "peak_mb": "peak MB", "kept_s": "back, folder kept", "lost_s": "back, folder lost"}
 
@@ -124,11 +125,9 @@ def summary(found: Mapping[str, Sequence[Measured]]) -> dict[str, Any]:
 
 
 def in_turns(points: Sequence[Point]) -> Iterator[Point]:
-    """Each as often as it wants to be measured; those of a group in turns, as a machine has slow minutes."""
+    """Those of a group in turns, as a machine has slow minutes."""
     for _, group in groupby(points, key=lambda point: point.group):
-        some = list(group)
-        for number in range(max(point.rounds for point in some)):
-            yield from (point for point in some if number < point.rounds)
+        yield from list(group) * ROUNDS
 
 
 def among(points: Points, there: Points) -> Points:
