@@ -50,7 +50,7 @@ def _environment() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
-    for told in (n, spread, reached, of, sure, roles, idle):
+    for told in (n, spread, reached, of, sure, roles, idle, most):
         environment.filters[told.__name__] = told
     return environment
 
@@ -81,7 +81,7 @@ def roles(point: Figures) -> str:
     """CPU by role, whatever number of workers it has: those that work, and the others together."""
     sums = dict.fromkeys(("enrich", "send-sms", "sink", "idle"), 0.0)
     for worker, us in point["cpu_us_by_worker"].items():
-        role = re.sub(r"-[0-9]+$", "", worker)
+        role = _role(worker)
         sums[role if role in sums else "idle"] += us
     return " / ".join(map(n, sums.values()))
 
@@ -89,3 +89,15 @@ def roles(point: Figures) -> str:
 def idle(by_worker: Mapping[str, float], *busy: str) -> float:
     """The sum of those that are not busy."""
     return sum(value for name, value in by_worker.items() if name not in busy)
+
+
+def most(by_worker: Iterable[Mapping[str, float]]) -> str:
+    """The most that a worker of each role had anywhere."""
+    found: dict[str, float] = {}
+    for worker, value in (item for one in by_worker for item in one.items()):
+        found[_role(worker)] = max(value, found.get(_role(worker), 0.0))
+    return ", ".join(f"{role} {n(value)}" for role, value in found.items())
+
+
+def _role(worker: str) -> str:
+    return re.sub(r"-[0-9]+$", "", worker)
