@@ -17,6 +17,8 @@ from tests.bench.recorded import Figures
 
 ROOT = recorded.PATH.parents[1]
 PARTS = Path(__file__).with_name("parts")
+# The roles that work where everybody is told by SMS.
+BUSY = ("enrich", "send-sms", "sink")
 PAGES = (ROOT / "README.md", ROOT / "docs" / "performance.md")
 PART = re.compile(
     r"(?P<begin><!-- figures: (?P<name>\w+) -->\n\n)(?P<text>.*?)(?P<end>\n<!-- end of figures -->)", re.DOTALL
@@ -79,16 +81,16 @@ def sure(figures: Figures) -> str:
 
 def roles(point: Figures) -> str:
     """CPU by role, whatever number of workers it has: those that work, and the others together."""
-    sums = dict.fromkeys(("enrich", "send-sms", "sink", "idle"), 0.0)
+    sums = dict.fromkeys((*BUSY, "idle"), 0.0)
     for worker, us in point["cpu_us_by_worker"].items():
         role = _role(worker)
         sums[role if role in sums else "idle"] += us
     return " / ".join(map(n, sums.values()))
 
 
-def idle(by_worker: Mapping[str, float], *busy: str) -> float:
-    """The sum of those that are not busy."""
-    return sum(value for name, value in by_worker.items() if name not in busy)
+def idle(by_worker: Mapping[str, float]) -> float:
+    """The sum of those that wait."""
+    return sum(value for worker, value in by_worker.items() if _role(worker) not in BUSY)
 
 
 def most(by_worker: Iterable[Mapping[str, float]]) -> str:
