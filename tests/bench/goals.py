@@ -12,7 +12,7 @@ URGENT_MS = 2_000.0
 # Of the last quarter of a mass mailing a worker's peak may be above that of the second, as a part of it.
 MEMORY_GROWTH = 0.10
 
-# With as many more partitions as are measured, of what it is with the fewest.
+# Throughput with 64 partitions, as a part of what it is with 4; one worker a role.
 FLAT = 0.9
 
 # New rows a second into the partitioned table, however many it has.
