@@ -22,6 +22,8 @@ LOG_BYTES, LOGS = 1 << 20, 4
 OPEN_FILES = 65_536
 # Of a hundred keys that are not there, one costs a look into a file.
 BLOOM_BITS = 10
+# The same for rows that are not in a file yet, as a part of their buffer: most events have not been seen before.
+MEMORY_BLOOM = 0.02
 
 
 @lru_cache(maxsize=1)
@@ -57,6 +59,8 @@ class BoundedOptions(RocksDBOptions):
         options.set_block_based_table_factory(blocks)
         options.set_write_buffer_size(WRITE_BUFFER_BYTES)
         options.set_max_write_buffer_number(2)
+        options.set_memtable_whole_key_filtering(True)
+        options.set_memtable_prefix_bloom_ratio(MEMORY_BLOOM)
         options.set_target_file_size_base(FILE_BYTES)
         options.set_max_bytes_for_level_base(FIRST_LEVEL_BYTES)
         # RocksDB's own log, of every file that it writes: by default without an end, and a thousand old ones beside it.
