@@ -8,7 +8,8 @@ import msgspec
 
 from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.events import StatusEvent
-from pipeline.routing import urgent_first
+from pipeline.notifications import Lane
+from pipeline.routing import lane_of, urgent_first
 from pipeline.trail import Trail
 from streaming.inflight import Fetch
 from streaming.records import FetchedRecord
@@ -58,6 +59,8 @@ class Line:
         self._waiting: deque[Waiting] = deque()
         # How many of the first in line are urgent, or go before one that is.
         self._urgent = 0
+        # Whether one that is may stand elsewhere.
+        self._unordered = False
         self._others_next = False
 
     def __bool__(self) -> bool:
@@ -77,7 +80,7 @@ class Line:
         However many of them keep coming, the part after theirs is the others', in the order in which all came.
         """
         self._read(now_ms)
-        if not self._urgent and not self._others_next:
+        if self._unordered and not self._urgent and not self._others_next:
             self._to_the_front()
         self._others_next = False
         if not self._urgent:
@@ -94,9 +97,14 @@ class Line:
             found = [Waiting(arrived, *one) for one in self._found(arrived.record, now_ms)]
             arrived.left = len(found)
             self._waiting.extend(found)
+            self._unordered = self._unordered or any(map(_is_urgent, found))
 
     def _to_the_front(self) -> None:
         urgent, rest = urgent_first(self._waiting)
-        if urgent:
-            self._waiting = deque([*urgent, *rest])
+        self._waiting = deque([*urgent, *rest])
         self._urgent = len(urgent)
+        self._unordered = False
+
+
+def _is_urgent(one: Waiting) -> bool:
+    return one.event is not None and lane_of(one.event) is Lane.URGENT

@@ -23,18 +23,14 @@ def choose(event: StatusEvent, subscription: Subscription) -> list[Choice]:
 
     A channel that a recipient chose has an address: a subscription without one was refused when it was decoded.
     """
-    lane = lane_of(event)
+    lane, told = lane_of(event), MEANINGS[event.status].told
     return [
         Choice(recipient, channel, recipient.addresses[channel], lane)
         for recipient in subscription.recipients
-        if wants(recipient, event)
+        # What a recipient names goes; one who names nothing gets what is told by default.
+        if (told if recipient.events is None else event.status in recipient.events)
         for channel in dict.fromkeys(recipient.addresses if recipient.channels is None else recipient.channels)
     ]
-
-
-def wants(recipient: Recipient, event: StatusEvent) -> bool:
-    """What a recipient names goes; one who names nothing gets what is told by default."""
-    return MEANINGS[event.status].told if recipient.events is None else event.status in recipient.events
 
 
 def lane_of(event: StatusEvent) -> Lane:
