@@ -83,7 +83,10 @@ class StatusEvent(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
 
     def referred(self, kind: str) -> str | None:
         """What the first reference of a type says."""
-        return next((reference.value for reference in self.references if reference.type == kind), None)
+        for reference in self.references:
+            if reference.type == kind:
+                return reference.value
+        return None
 
     @property
     def is_delay(self) -> bool:

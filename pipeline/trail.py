@@ -5,11 +5,12 @@ outside like everything else, so sizes and ranges are checked.
 """
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 
 import msgspec
 
 from pipeline.errors import InvalidInput
+from pipeline.times import from_ms
 
 PREFIX = "herald-"
 MAX_VALUE_BYTES = 512
@@ -44,7 +45,7 @@ class Trail(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def first_seen_at(self) -> datetime:
-        return datetime.fromtimestamp(min(self.first_seen_ms, LATEST_MS) / 1000, UTC)
+        return from_ms(min(self.first_seen_ms, LATEST_MS))
 
 
 NAMES = {field: PREFIX + field.replace("_", "-") for field in Trail.__struct_fields__}
