@@ -94,7 +94,7 @@ def worker_policy(settings: Settings) -> WorkerPolicy:
         partitions=settings.partitions,
         replication_factor=settings.replication_factor,
         data_dir=settings.data_dir / settings.role,
-        instance_id=settings.instance_id,
+        instance_id=static_member(settings),
         session_timeout_s=settings.session_timeout_s,
         commit_interval_s=settings.commit_interval_s,
         drain_timeout_s=settings.drain_timeout_s,
@@ -103,6 +103,14 @@ def worker_policy(settings: Settings) -> WorkerPolicy:
         fetch_messages=settings.fetch_messages,
         topics=needed_topics(settings),
     )
+
+
+def static_member(settings: Settings) -> str | None:
+    if settings.instance_id is None or settings.role is Role.API:
+        return None
+    changelogs = [name for name in needed_topics(settings) if name.startswith(f"{settings.group}-")]
+    read = topics.read_by(settings.retry_tiers_s)[settings.group]
+    return topics.static_member(settings.instance_id, [*read, *changelogs], settings.partitions)
 
 
 def needed_topics(settings: Settings) -> tuple[str, ...]:
@@ -276,7 +284,7 @@ def build_retry(settings: Settings, metrics: Metrics) -> ServiceApp:
         DelayService(
             kafka=settings.kafka,
             group=settings.group,
-            instance_id=settings.instance_id,
+            instance_id=static_member(settings),
             session_timeout_s=settings.session_timeout_s,
             tiers={topics.retry(tier_s): topics.tier_name(tier_s) for tier_s in settings.retry_tiers_s},
             out=app.records_out,

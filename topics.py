@@ -4,7 +4,8 @@ Topics that share a key are co-partitioned, so that every lookup is local to a w
 enrich, those keyed by recipient feed send.
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache, lru_cache
 from typing import NamedTuple
@@ -84,6 +85,21 @@ def retry(delay_s: float) -> str:
 def group(role: str) -> str:
     """A role's Faust app and consumer group have the same name."""
     return f"herald-{role}"
+
+
+def static_member(instance: str, names: Iterable[str], partitions: int) -> str:
+    """The ``group.instance.id`` of a worker that has to do with these topics: another one where they are others.
+
+    Kafka gives a static member that comes back within its session what it had, and does not look at what it asks for
+    now: nobody would read a new retry tier, and what waits there would wait until somebody else joins.
+    """
+    digest = hashlib.sha256(f"{partitions} {' '.join(sorted(names))}".encode()).hexdigest()
+    return f"{instance}.{digest[:8]}"
+
+
+def instance_of(member: str) -> str:
+    """The instance that a `static_member` is of."""
+    return member.rpartition(".")[0] or member
 
 
 def changelog(group: str, table: str) -> str:

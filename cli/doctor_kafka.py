@@ -26,7 +26,7 @@ from confluent_kafka.admin import (
 from cli.group_offsets import committed
 from cli.kafka import settings_of
 from pipeline.symptoms import GroupFacts, LagFacts, LostFacts, TopicFacts
-from topics import Topic
+from topics import Topic, instance_of
 
 Place = tuple[str, int]
 
@@ -218,7 +218,7 @@ def _topic_facts(topic: Topic, there: TopicMetadata | None, settings: Mapping[st
 
 
 def _group_facts(role: str, there: ConsumerGroupDescription, needed: bool) -> GroupFacts:
-    instances = frozenset(one.group_instance_id for one in there.members if one.group_instance_id)
+    instances = frozenset(instance_of(one.group_instance_id) for one in there.members if one.group_instance_id)
     return GroupFacts(role, len(there.members), _word(cast(ConsumerGroupState, there.state)), needed, instances)
 
 

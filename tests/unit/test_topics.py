@@ -1,5 +1,7 @@
 """Names of topics: one for each purpose, no two alike."""
 
+import re
+
 import pytest
 
 import topics
@@ -40,6 +42,16 @@ def test_every_topic_but_the_dead_letters_is_read() -> None:
     read = {topic for some in topics.read_by(TIERS_S).values() for topic in some}
     every = {topic.name for topic in topics.all_topics(TIERS_S, seen_for_s=60.0)}
     assert read == {one for one in every if not one.endswith("-changelog")} - {topics.DLQ}
+
+
+def test_a_static_member_is_another_one_where_it_has_to_do_with_other_topics() -> None:
+    member = topics.static_member("sink-0", ["a", "b"], 12)
+    assert topics.static_member("sink-0", ["b", "a"], 12) == member
+    others = [("sink-0", ["a"], 12), ("sink-0", ["a", "b"], 4), ("sink-1", ["a", "b"], 12)]
+    assert member not in [topics.static_member(*other) for other in others]
+    assert re.fullmatch(r"[a-zA-Z0-9._-]{1,249}", member), "Kafka takes nothing else"
+    assert topics.instance_of(member) == "sink-0"
+    assert topics.instance_of("somebody-elses") == "somebody-elses"
 
 
 def test_subscriptions_are_kept_for_ever_and_dead_letters_the_longest_of_the_rest() -> None:
