@@ -3,6 +3,7 @@
 import random
 import uuid
 from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta, timezone
 
 import msgspec
 
@@ -11,6 +12,9 @@ from pipeline.subscriptions import Recipient, Subscription
 
 SHIPMENTS = 20_000
 PEOPLE = 3
+# So many events come of one ship, and have its time.
+OF_A_SHIP = 50
+FIRST_CALL = datetime(2026, 11, 23, 10, tzinfo=timezone(timedelta(hours=3)))
 URGENT = ("HOLD",)
 STATUSES = ("LOAD", "DEPA", "ARRI", "DISC", "GTOT")
 
@@ -42,15 +46,16 @@ def status_events(
     dice = random.Random(seed)
     for i in range(events):
         shipment_id = shipment(first + dice.randrange(shipments))
+        at = FIRST_CALL + timedelta(minutes=i // OF_A_SHIP)
         event = {
             "event_id": str(uuid.UUID(int=dice.getrandbits(128))),
             "shipment_id": shipment_id,
             "status": statuses[i % len(statuses)],
             "classifier": "ACT",
-            "occurred_at": "2026-11-23T10:00:00+03:00",
+            "occurred_at": at,
             "location": {"unlocode": "RUMOW", "name": "Moscow"},
             "carrier": "Example Lines",
-            "estimated_arrival": "2026-11-25T10:00:00+03:00",
+            "estimated_arrival": at + timedelta(days=2),
             "references": [{"type": "BKG", "value": f"BKG{i:09d}"}, {"type": "EQ", "value": "MSCU1234567"}],
         }
         yield shipment_id.encode(), encode(event)
