@@ -1,4 +1,7 @@
-"""Is there room for workers here? Two that join a group under the same id throw each other out, and neither works."""
+"""Is there room for workers here? Of two that join a group under one name each throws the other out, and neither works.
+
+Where they have to do with different topics, both work, and share what was meant for one.
+"""
 
 import time
 from collections.abc import Callable, Iterable
@@ -53,7 +56,8 @@ def refuse_where_they_work(kafka: str, roles: Iterable[Role], session_timeout_s:
             return None
         return (
             f"workers of these names are at work on Kafka at {public(kafka)}: {', '.join(working)}. Two of a name "
-            "throw each other out: stop the other herald run or demo, or name other roles with --role."
+            "throw each other out, or share the work: stop the other herald run or demo, or name other roles with "
+            "--role."
         )
 
     _wait(problem, f"{public(kafka)} still knows workers of these names", session_timeout_s + MARGIN_S)

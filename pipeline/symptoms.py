@@ -28,8 +28,8 @@ class TopicFacts:
 
 @dataclass(frozen=True, slots=True)
 class GroupFacts:
-    """``state`` is Kafka's word; ``needed`` says that somebody has set the role up; ``instances`` are the ids of static
-    members.
+    """``state`` is Kafka's word; ``needed`` says that somebody has set the role up; ``instances`` are the
+    ``HERALD_INSTANCE_ID``s of its members, of those that have one.
     """
 
     role: str

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from confluent_kafka import Consumer
 from confluent_kafka.admin import AdminClient, NewTopic
 
+import topics
 from cli import guard
 from cli.demo import demo
 from cli.guard import refuse_where_others_work, refuse_where_they_work
@@ -74,13 +75,14 @@ def test_it_says_so_where_kafka_does_not_answer(monkeypatch: pytest.MonkeyPatch)
         refuse_where_others_work("127.0.0.1:1")
 
 
+@pytest.mark.parametrize("member", ["send-push", topics.static_member("send-push", ["a", "b"], 4)])
 def test_a_run_is_refused_where_workers_of_the_same_name_are(
-    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    kafka: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, member: str
 ) -> None:
     monkeypatch.setattr(guard, "MARGIN_S", 0.0)
     given = {"HERALD_KAFKA": kafka, "HERALD_SESSION_TIMEOUT_S": "0.1", "HERALD_FCM_CREDENTIALS": "key.json"}
     arguments = ["--role", "send-push", "--role", "api", "--folder", str(tmp_path)]
-    with closing(worker(kafka, **{"group.instance.id": "send-push", "session.timeout.ms": 6_000})):
+    with closing(worker(kafka, **{"group.instance.id": member, "session.timeout.ms": 6_000})):
         result = CliRunner(env=given).invoke(run, arguments)
     assert result.exit_code == 1
     assert f"workers of these names are at work on Kafka at {kafka}: send-push. Two of a name" in result.output
