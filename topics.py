@@ -88,7 +88,8 @@ def group(role: str) -> str:
 
 
 def static_member(instance: str, names: Iterable[str], partitions: int) -> str:
-    """The ``group.instance.id`` of a worker that has to do with these topics: another one where they are others.
+    """The ``group.instance.id`` of a worker that has to do with these topics, each of so many ``partitions`` by its
+    settings: another one where they are others.
 
     Kafka gives a static member that comes back within its session what it had, and does not look at what it asks for
     now: nobody would read a new retry tier, and what waits there would wait until somebody else joins.
