@@ -51,7 +51,7 @@ class Settings(BaseSettings):
     partitions: int = Field(default=4, ge=1)
     replication_factor: int = Field(default=1, ge=1)
     data_dir: Path = Path(".herald/data")
-    instance_id: str | None = Field(default=None, description="static group membership: the pod's name")
+    instance_id: str | None = Field(default=None, min_length=1, description="static group membership: the pod's name")
     session_timeout_s: float = Field(default=10.0, gt=0)
     commit_interval_s: float = Field(default=0.5, gt=0)
     start_timeout_s: float = Field(default=60.0, gt=0, description="how long to wait for Kafka and its topics")
