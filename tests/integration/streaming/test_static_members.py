@@ -55,7 +55,10 @@ def worker(endpoints: Endpoints, role: Role, tiers: str, folder: Path) -> Iterat
         yield
     finally:
         process.terminate()
-        process.wait(END_S)
+        try:
+            process.wait(END_S)
+        finally:
+            process.kill()
 
 
 def read(endpoints: Endpoints, role: Role) -> set[str]:
