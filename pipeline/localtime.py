@@ -18,7 +18,7 @@ FORMATS: dict[str, Callable[[datetime], str]] = {
 def local_time(moment: datetime, locale: str, zone: str) -> str:
     """``23 Nov 2026, 10:00 (UTC+3)``: the offset stands with it, as readers of one message may sit in several zones.
 
-    What a ship brings arrives at one time, for all whose cargo is on board.
+    ``moment`` has a fixed offset. What a ship brings arrives at one time, for all whose cargo is on board.
     """
     local = moment.astimezone(_zone(zone))
     write = FORMATS.get(locale.split("-", 1)[0], FORMATS["en"])

@@ -10,5 +10,5 @@ def to_ms(at: datetime) -> int:
 
 @lru_cache(maxsize=1_024)
 def from_ms(ms: int) -> datetime:
-    """The same object for the same time: a batch has one."""
+    """The same object for the same time: a batch has few."""
     return datetime.fromtimestamp(ms / 1000, UTC)
