@@ -134,3 +134,5 @@ def _span(consumer: Consumer, tp: TopicPartition) -> tuple[int, int]:
             if error.args[0].code() not in NO_LEADER_YET or time.monotonic() > deadline:
                 raise
             time.sleep(ASK_AGAIN_S)
+            # It would go by what it was told when it asked first.
+            consumer.list_topics(tp.topic, timeout=TIMEOUT_S)
