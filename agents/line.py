@@ -8,8 +8,7 @@ import msgspec
 
 from pipeline.deadletter_reasons import DeadLetterReason
 from pipeline.events import StatusEvent
-from pipeline.notifications import Lane
-from pipeline.routing import lane_of, urgent_first
+from pipeline.routing import is_urgent, urgent_first
 from pipeline.trail import Trail
 from streaming.inflight import Fetch
 from streaming.records import FetchedRecord
@@ -97,14 +96,10 @@ class Line:
             found = [Waiting(arrived, *one) for one in self._found(arrived.record, now_ms)]
             arrived.left = len(found)
             self._waiting.extend(found)
-            self._unordered = self._unordered or any(map(_is_urgent, found))
+            self._unordered = self._unordered or any(map(is_urgent, found))
 
     def _to_the_front(self) -> None:
         urgent, rest = urgent_first(self._waiting)
         self._waiting = deque([*urgent, *rest])
         self._urgent = len(urgent)
         self._unordered = False
-
-
-def _is_urgent(one: Waiting) -> bool:
-    return one.event is not None and lane_of(one.event) is Lane.URGENT

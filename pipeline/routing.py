@@ -48,6 +48,10 @@ class Waits(Protocol):
 W = TypeVar("W", bound=Waits)
 
 
+def is_urgent(one: Waits) -> bool:
+    return one.event is not None and lane_of(one.event) is Lane.URGENT
+
+
 def urgent_first(waiting: Iterable[W]) -> tuple[list[W], list[W]]:
     """Who goes first, and the rest, both in the order in which they came.
 
@@ -55,11 +59,7 @@ def urgent_first(waiting: Iterable[W]) -> tuple[list[W], list[W]]:
     """
     line = list(waiting)
     # Where the last urgent event of a shipment stands.
-    last = {
-        one.event.shipment_id: place
-        for place, one in enumerate(line)
-        if one.event is not None and lane_of(one.event) is Lane.URGENT
-    }
+    last = {one.event.shipment_id: place for place, one in enumerate(line) if one.event is not None and is_urgent(one)}
     if not last:
         return [], line
     first: list[W] = []
