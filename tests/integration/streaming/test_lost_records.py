@@ -3,42 +3,32 @@
 A broker of its own, which is killed and loses the log of a partition, as one does with its disk.
 """
 
-import asyncio
 import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgspec
 import pytest
-from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, KafkaException, Producer, TopicPartition
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 import topics
-from cli.doctor_kafka import CannotAsk, KafkaProbe
-from cli.doctor_probes import ask_worker
+from cli.doctor_kafka import KafkaProbe
 from cli.local import settings_of
 from cli.topics import create_topics
-from cli.worker import worker_command
 from pipeline.claims import ClaimRow
 from pipeline.halting import HaltCause
 from pipeline.notifications import Channel, Lane
-from pipeline.symptoms import LostFacts, WorkerFacts
+from pipeline.symptoms import LostFacts
 from settings import Role, Settings
 from stack import Endpoints, ServerName, Stack
-from stack.ports import free_ports
 from tests.chaos import kafka_reader
 from tests.e2e.cargo import Shipment
-from tests.e2e.world import eventually
+from tests.integration.streaming.role_worker import TIMEOUT_S, settled, worker
 
 pytestmark = pytest.mark.timeout(240)
 
-ROOT = Path(__file__).parents[3]
-TIMEOUT_S = 15.0
-SOON_S = 60.0
-CANNOT_GO_ON = 70
 SUBSCRIPTION_ROWS = topics.changelog("herald-enrich", "subscriptions")
 
 
@@ -104,17 +94,6 @@ class Broker:
         return KafkaProbe(self.kafka, TIMEOUT_S).lost(topics.read_by(self.settings.retry_tiers_s))
 
 
-def settled(look: Callable[[], object], what: str) -> None:
-    """Asked again, too, where Kafka has no answer: a group's coordinator takes its time to load."""
-
-    def ask() -> object:
-        with suppress(KafkaException):
-            return look()
-        return None
-
-    eventually(ask, what)
-
-
 @pytest.fixture(scope="module")
 def broker(stack_endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
     home = tmp_path_factory.mktemp("broker")
@@ -126,57 +105,11 @@ def broker(stack_endpoints: Endpoints, tmp_path_factory: pytest.TempPathFactory)
         yield broker
 
 
-class Running:
-    def __init__(self, process: "subprocess.Popen[bytes]", log: Path, url: str) -> None:
-        self._process = process
-        self._log = log
-        self._url = url
-
-    def last_words(self) -> str:
-        """What it says, when it has ended because it cannot go on."""
-        assert self._process.wait(SOON_S) == CANNOT_GO_ON, self._log.read_text()
-        return self._log.read_text()
-
-    def halted(self) -> WorkerFacts:
-        """What `herald doctor` hears of it, once it has halted; it has not ended."""
-
-        def look() -> WorkerFacts | None:
-            assert self._process.poll() is None, self._log.read_text()
-            try:
-                facts = asyncio.run(ask_worker("worker", self._url, TIMEOUT_S))
-            except CannotAsk:
-                return None
-            return facts if facts.halted else None
-
-        return eventually(look, "the worker to halt")
-
-
-@contextmanager
-def worker(broker: Broker, role: Role, folder: Path) -> Iterator[Running]:
-    log = folder / "log"
-    (port,) = free_ports(1)
-    own = {
-        "HERALD_ROLE": role.value,
-        "HERALD_DATA_DIR": str(folder / "data"),
-        "HERALD_HTTP_PORT": str(port),
-        "PYTHONPATH": str(ROOT),
-    }
-    with log.open("wb") as out:
-        process = subprocess.Popen(
-            worker_command(), env={**broker.environment, **own}, cwd=ROOT, stdout=out, stderr=out
-        )
-    try:
-        yield Running(process, log, f"http://127.0.0.1:{port}")
-    finally:
-        process.terminate()
-        process.wait(SOON_S)
-
-
 def test_a_worker_whose_topic_loses_its_records_halts_and_goes_on_from_where_it_is_told(
     broker: Broker, tmp_path: Path
 ) -> None:
     group, topic = "herald-enrich", topics.STATUS
-    with worker(broker, Role.ENRICH, tmp_path) as running:
+    with worker(broker.environment, Role.ENRICH, tmp_path) as running:
         broker.publish(topic, 3)
         settled(lambda: broker.committed(group, topic) == 3, "three events are done")
         broker.lose(topic)
@@ -192,7 +125,7 @@ def test_a_worker_whose_topic_loses_its_records_halts_and_goes_on_from_where_it_
 
     broker.commit(group, topic, 0)
     assert broker.lost() == []
-    with worker(broker, Role.ENRICH, tmp_path):
+    with worker(broker.environment, Role.ENRICH, tmp_path):
         settled(lambda: broker.committed(group, topic) == 6, "the new events are done")
     assert broker.end(topics.DLQ) == letters + 6
 
@@ -203,14 +136,14 @@ def test_the_retry_role_returns_nothing_again(broker: Broker, tmp_path: Path) ->
     broker.publish(topic, 2)
     broker.commit(group, topic, 5)
     letters = broker.end(topics.DLQ)
-    with worker(broker, Role.RETRY, tmp_path) as running:
+    with worker(broker.environment, Role.RETRY, tmp_path) as running:
         assert f"{topic}-0 ends at 2, {group} has got to 5" in running.halted().unready[0]
         broker.publish(topic, 4)
         assert running.halted().halted == [HaltCause.RECORDS_LOST], "also when the log has grown past where it was"
     assert (broker.committed(group, topic), broker.end(topics.DLQ)) == (5, letters)
 
     broker.commit(group, topic, 1)
-    with worker(broker, Role.RETRY, tmp_path):
+    with worker(broker.environment, Role.RETRY, tmp_path):
         settled(lambda: broker.committed(group, topic) == 6, "the new records are returned")
     assert broker.end(topics.DLQ) == letters + 5
 
@@ -222,26 +155,26 @@ def test_what_a_lane_has_done_beyond_its_end_is_no_reason_to_pass_over_what_come
     lane = topics.lane(Channel.SMS, Lane.BULK)
     row = msgspec.json.encode(ClaimRow(done=[(0, 4)]))
     broker.publish(topics.changelog("herald-send-sms", "claims"), 1, f"{lane}-0/owner".encode(), row)
-    with worker(broker, Role.SEND_SMS, tmp_path) as running:
+    with worker(broker.environment, Role.SEND_SMS, tmp_path) as running:
         assert f"{lane}-0 ends at 0, herald-send-sms has got to 5" in running.halted().unready[0]
 
 
 def test_a_table_whose_changelog_loses_its_rows_is_made_anew(broker: Broker, tmp_path: Path) -> None:
     shipment = Shipment()
-    with worker(broker, Role.ENRICH, tmp_path):
+    with worker(broker.environment, Role.ENRICH, tmp_path):
         broker.publish(topics.SUBSCRIPTIONS, 2, shipment.key, shipment.subscription())
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 2, "rows of the table")
     broker.lose(SUBSCRIPTION_ROWS)
-    with worker(broker, Role.ENRICH, tmp_path) as running:
+    with worker(broker.environment, Role.ENRICH, tmp_path) as running:
         assert "tables are ahead of their changelogs" in running.last_words()
-    with worker(broker, Role.ENRICH, tmp_path):
+    with worker(broker.environment, Role.ENRICH, tmp_path):
         broker.publish(topics.SUBSCRIPTIONS, 1, shipment.key, shipment.subscription())
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 1, "a row of the new table")
 
 
 def test_a_worker_whose_table_is_ahead_of_its_changelog_ends_with_the_next_row(broker: Broker, tmp_path: Path) -> None:
     shipment, table = Shipment(), f"{SUBSCRIPTION_ROWS}-0"
-    with worker(broker, Role.ENRICH, tmp_path) as running:
+    with worker(broker.environment, Role.ENRICH, tmp_path) as running:
         before = broker.end(SUBSCRIPTION_ROWS)
         broker.publish(topics.SUBSCRIPTIONS, 2, shipment.key, shipment.subscription())
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == before + 2, "rows of the table")
@@ -251,5 +184,5 @@ def test_a_worker_whose_table_is_ahead_of_its_changelog_ends_with_the_next_row(b
         broker.lose(SUBSCRIPTION_ROWS)
         broker.publish(topics.SUBSCRIPTIONS, 1, shipment.key, shipment.subscription())
         assert f"{table} went back to 0, subscriptions had got to {before + 1}" in running.last_words()
-    with worker(broker, Role.ENRICH, tmp_path):
+    with worker(broker.environment, Role.ENRICH, tmp_path):
         settled(lambda: broker.end(SUBSCRIPTION_ROWS) == 2, "the row again")
